@@ -45,8 +45,9 @@ private:
     int64_t generation_ = 0;
     int busy_ = 0;
     bool stopping_ = false;
-    bool running_ = false;
     std::exception_ptr failure_;
+
+    static thread_local int current_thread_;  // of the task that runs here
 };
 
 }  // namespace lqf
