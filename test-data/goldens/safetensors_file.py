@@ -1,11 +1,11 @@
-"""Reads and writes safetensors files with numpy alone (F32, F64, I32; keys keep their order, so runs are byte-identical)."""
+"""Reads and writes safetensors files with numpy alone (F32, F64, I64), keys in their order."""
 import json
 import struct
 
 import numpy as np
 
-DTYPES = {"F32": "<f4", "F64": "<f8", "I32": "<i4"}
-NAMES = {"float32": "F32", "float64": "F64", "int32": "I32"}
+DTYPES = {"F32": "<f4", "F64": "<f8", "I64": "<i8"}
+NAMES = {"float32": "F32", "float64": "F64", "int64": "I64"}
 
 
 def save(path, tensors, metadata=None):
