@@ -140,7 +140,7 @@ public final class Resnets {
     for (ParameterBlock block : layout) {
       double std = Math.sqrt(2 / ((1 + (double) slope * slope) * block.in()));
       if (block.node().endsWith(".conv2")) {
-        std /= Math.sqrt(blocks);
+        std /= Math.sqrt((double) blocks);
       }
       for (int i = block.weightOffset(); i < block.biasOffset(); i++) {
         w0[i] = (float) (std * random.nextGaussian());
