@@ -48,8 +48,10 @@ Memory::Memory(Engine& engine, size_t bytes, const char* purpose) {
     if (bytes == 0) return;
     data_ = engine.ops.allocate(bytes);
     if (!data_) {
-        throw Error(LQF_OUT_OF_MEMORY, format("no memory for %s: %.1f MB asked for, %.1f MB already held by this engine; use a smaller batch",
-                                              purpose, double(bytes) / 1e6, double(engine.bytes) / 1e6));
+        throw Error(
+            LQF_OUT_OF_MEMORY,
+            format("no memory for %s: %.1f MB asked for, %.1f MB already held by this engine; use a smaller batch",
+                   purpose, double(bytes) / 1e6, double(engine.bytes) / 1e6));
     }
     engine_ = &engine;
     bytes_ = bytes;
@@ -71,8 +73,10 @@ Memory& Memory::operator=(Memory&& other) noexcept {
 
 void check_vector(const lqf_vector* vector, const Engine* engine, int64_t length, const char* name) {
     LQF_CHECK(vector, "%s is null", name);
-    LQF_CHECK(vector->engine.get() == engine, "%s belongs to another engine; create it on the engine it is used with", name);
-    LQF_CHECK(vector->length >= length, "%s has %lld entries, needed are %lld", name, (long long)vector->length, (long long)length);
+    LQF_CHECK(vector->engine.get() == engine, "%s belongs to another engine; create it on the engine it is used with",
+              name);
+    LQF_CHECK(vector->length >= length, "%s has %lld entries, needed are %lld", name, (long long)vector->length,
+              (long long)length);
 }
 
 void copy_text(const std::string& text, char* target, int64_t capacity) {
@@ -110,8 +114,9 @@ int32_t lqf_engine_describe(lqf_engine* engine, char* text, int64_t capacity) {
     return guard([&] {
         LQF_CHECK(engine, "engine is null");
         const Engine& e = *engine->engine;
-        copy_text(format("%s: %s, %d thread%s", e.ops.name, e.ops.describe(), e.threads.count(), e.threads.count() == 1 ? "" : "s"), text,
-                  capacity);
+        copy_text(format("%s: %s, %d thread%s", e.ops.name, e.ops.describe(), e.threads.count(),
+                         e.threads.count() == 1 ? "" : "s"),
+                  text, capacity);
     });
 }
 

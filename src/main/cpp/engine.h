@@ -26,9 +26,9 @@ struct Error : std::runtime_error {
 std::string format(const char* pattern, ...) __attribute__((format(printf, 1, 2)));
 
 // Throws LQF_INVALID with the formatted text unless ok.
-#define LQF_CHECK(ok, ...)                                                           \
-    do {                                                                             \
-        if (!(ok)) throw ::lqf::Error(LQF_INVALID, ::lqf::format(__VA_ARGS__));      \
+#define LQF_CHECK(ok, ...)                                                      \
+    do {                                                                        \
+        if (!(ok)) throw ::lqf::Error(LQF_INVALID, ::lqf::format(__VA_ARGS__)); \
     } while (0)
 
 // Runs body; returns LQF_OK, or the status of what it threw after keeping the text for lqf_last_error.
@@ -65,7 +65,7 @@ struct Engine {
     Threads threads;
     std::mutex busy;                // one verb at a time
     std::atomic<int64_t> bytes{0};  // of all Memory
-    Memory scratch;                 // what a plan needs only while a verb runs; shared by all plans, grows when one is compiled
+    Memory scratch;  // what a plan needs only while a verb runs; shared by all plans, grows when one is compiled
 };
 
 }  // namespace lqf

@@ -15,9 +15,9 @@ namespace {
 struct Layer {
     std::string name;
     int64_t weight_offset, bias_offset;
-    int64_t in1, oc;       // sides of a and gamma
-    Memory a, gamma;       // double sums over images
-    Memory left, right;    // factored: the damped inverses; exact: eigenvectors as rows
+    int64_t in1, oc;                                // sides of a and gamma
+    Memory a, gamma;                                // double sums over images
+    Memory left, right;                             // factored: the damped inverses; exact: eigenvectors as rows
     std::vector<double> left_values, right_values;  // exact: eigenvalues
 };
 
@@ -91,14 +91,20 @@ Factors::Factors(const Plan& plan, bool reduce)
 
 Layer& Factors::layer_of(const Step& step) {
     for (Layer& layer : layers_)
-        if (layer.weight_offset == step.node.weight_offset && layer.in1 == step.conv.patch() + 1 && layer.oc == step.conv.oc) return layer;
-    throw Error(LQF_INVALID, format("layer \"%s\" is not among the factors: create them from a plan that linearises the same layers", step.name.c_str()));
+        if (layer.weight_offset == step.node.weight_offset && layer.in1 == step.conv.patch() + 1 &&
+            layer.oc == step.conv.oc)
+            return layer;
+    throw Error(LQF_INVALID,
+                format("layer \"%s\" is not among the factors: create them from a plan that linearises the same layers",
+                       step.name.c_str()));
 }
 
 void Factors::accumulate(Plan& plan, int probes, uint64_t seed) {
     damping_ = 0;
     Threads& threads = engine_->threads;
-    plan.each_input([&](const Step& step, const Conv2d& conv, const float* x) { ops_.kron_input(threads, conv, x, reduce_, layer_of(step).a.as<double>()); });
+    plan.each_input([&](const Step& step, const Conv2d& conv, const float* x) {
+        ops_.kron_input(threads, conv, x, reduce_, layer_of(step).a.as<double>());
+    });
 
     const int n = plan.images(), classes = plan.classes();
     const int passes = probes > 0 ? probes : classes;
@@ -109,7 +115,8 @@ void Factors::accumulate(Plan& plan, int probes, uint64_t seed) {
         for (int i = 0; i < n; i++)
             for (int c = 0; c < classes; c++)
                 cotangent[size_t(i) * size_t(classes) + size_t(c)] =
-                    probes > 0 ? weight * rademacher(seed, uint64_t(samples_ + i), uint64_t(pass), uint64_t(c)) : float(c == pass);
+                    probes > 0 ? weight * rademacher(seed, uint64_t(samples_ + i), uint64_t(pass), uint64_t(c))
+                               : float(c == pass);
         ops_.copy_in(device.as<float>(), cotangent.data(), device.bytes());
         plan.reverse(device.as<float>(), [&](const Step& step, const Conv2d& conv, const float*, const float* y_bar) {
             ops_.kron_output(threads, conv, y_bar, reduce_, layer_of(step).gamma.as<double>());
@@ -143,9 +150,12 @@ void Factors::invert(double damping, bool exact) {
         if (exact) {
             double* values = (input ? layer->right_values : layer->left_values).data();
             if (int64_t info = ops_.symmetric_eigen(length, factor, n, result, values))
-                throw Error(LQF_NUMERIC, format("layer \"%s\": no eigendecomposition of its %s factor of side %lld (info %lld)", layer->name.c_str(),
-                                                input ? "input" : "output", (long long)length, (long long)info));
-            for (int64_t i = 0; i < length; i++) values[i] = std::max(values[i], 0.0);  // rounding; the factor is a sum of squares
+                throw Error(
+                    LQF_NUMERIC,
+                    format("layer \"%s\": no eigendecomposition of its %s factor of side %lld (info %lld)",
+                           layer->name.c_str(), input ? "input" : "output", (long long)length, (long long)info));
+            for (int64_t i = 0; i < length; i++)
+                values[i] = std::max(values[i], 0.0);  // rounding; the factor is a sum of squares
             return;
         }
         double a = trace(layer->a.as<double>(), layer->in1) / n / double(layer->in1);
@@ -153,8 +163,10 @@ void Factors::invert(double damping, bool exact) {
         double pi = a > 0 && gamma > 0 ? std::sqrt(a / gamma) : 1.0;
         double shift = input ? pi * std::sqrt(damping) : std::sqrt(damping) / pi;
         if (int64_t pivot = ops_.spd_inverse(length, factor, n, shift, result))
-            throw Error(LQF_NUMERIC, format("layer \"%s\": its %s factor of side %lld is not positive definite at pivot %lld with damping %g; use a larger damping",
-                                            layer->name.c_str(), input ? "input" : "output", (long long)length, (long long)pivot, damping));
+            throw Error(LQF_NUMERIC, format("layer \"%s\": its %s factor of side %lld is not positive definite at "
+                                            "pivot %lld with damping %g; use a larger damping",
+                                            layer->name.c_str(), input ? "input" : "output", (long long)length,
+                                            (long long)pivot, damping));
     });
     exact_ = exact;
     damping_ = damping;
@@ -179,7 +191,8 @@ void Factors::precondition(const float* gradient, float* step) {
         if (exact_) {  // g is the gradient in the eigenbasis
             for (int64_t o = 0; o < oc; o++)
                 for (int64_t i = 0; i < in1; i++)
-                    g[o * in1 + i] = float(double(g[o * in1 + i]) / (layer.left_values[size_t(o)] * layer.right_values[size_t(i)] + damping_));
+                    g[o * in1 + i] = float(double(g[o * in1 + i]) /
+                                           (layer.left_values[size_t(o)] * layer.right_values[size_t(i)] + damping_));
             ops_.matmul(true, false, oc, in1, oc, left, g, t);
             ops_.matmul(false, false, oc, in1, in1, t, right, g);
         }
@@ -193,7 +206,8 @@ void Factors::precondition(const float* gradient, float* step) {
 void Factors::read(int index, double* a, double* gamma) const {
     const Layer& layer = layers_[size_t(index)];
     const auto n = double(std::max<int64_t>(samples_, 1));
-    for (auto [target, source, side] : {std::tuple{a, &layer.a, layer.in1}, std::tuple{gamma, &layer.gamma, layer.oc}}) {
+    for (auto [target, source, side] :
+         {std::tuple{a, &layer.a, layer.in1}, std::tuple{gamma, &layer.gamma, layer.oc}}) {
         ops_.copy_out(target, source->as<double>(), source->bytes());
         for (int64_t i = 0; i < side * side; i++) target[i] /= n;
     }
@@ -205,7 +219,8 @@ void Factors::write(int index, int64_t samples, const double* a, const double* g
     samples_ = samples;
     const Layer& layer = layers_[size_t(index)];
     std::vector<double> sum;
-    for (auto [target, source, side] : {std::tuple{&layer.a, a, layer.in1}, std::tuple{&layer.gamma, gamma, layer.oc}}) {
+    for (auto [target, source, side] :
+         {std::tuple{&layer.a, a, layer.in1}, std::tuple{&layer.gamma, gamma, layer.oc}}) {
         sum.assign(source, source + side * side);
         for (double& entry : sum) entry *= double(samples);
         ops_.copy_in(target->as<double>(), sum.data(), target->bytes());
@@ -308,7 +323,8 @@ int32_t lqf_factors_read(lqf_factors* factors, int32_t layer, double* input, dou
     });
 }
 
-int32_t lqf_factors_write(lqf_factors* factors, int32_t layer, int64_t samples, const double* input, const double* output) {
+int32_t lqf_factors_write(lqf_factors* factors, int32_t layer, int64_t samples, const double* input,
+                          const double* output) {
     return with(factors, [&](Factors& f) {
         LQF_CHECK(input && output, "input or output is null");
         LQF_CHECK(samples > 0, "%lld samples", (long long)samples);

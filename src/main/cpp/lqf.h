@@ -108,8 +108,9 @@ LQF_API int32_t lqf_vector_dot(lqf_vector* a, lqf_vector* b, double* result);   
 
 /* nodes [count]; names: count names, each ended by '\n' (used in messages); image [channels, height, width];
  * parameters [P] = w0, copied. */
-LQF_API int32_t lqf_plan_compile(lqf_engine* engine, const lqf_node* nodes, int32_t count, const char* names, int32_t channels,
-                                 int32_t height, int32_t width, lqf_vector* parameters, int32_t max_batch, lqf_plan** out);
+LQF_API int32_t lqf_plan_compile(lqf_engine* engine, const lqf_node* nodes, int32_t count, const char* names,
+                                 int32_t channels, int32_t height, int32_t width, lqf_vector* parameters,
+                                 int32_t max_batch, lqf_plan** out);
 LQF_API int32_t lqf_plan_destroy(lqf_plan* plan);
 
 /* The steps with shapes and bytes, one a line (cut to capacity bytes, always terminated). */
@@ -162,7 +163,8 @@ LQF_API int32_t lqf_factors_sides(lqf_factors* factors, int32_t layer, int32_t* 
 /* The images added so far, and the mean factors: input [input_side^2], output [output_side^2]. write sets them back (a stored file). */
 LQF_API int32_t lqf_factors_samples(lqf_factors* factors, int64_t* samples);
 LQF_API int32_t lqf_factors_read(lqf_factors* factors, int32_t layer, double* input, double* output);
-LQF_API int32_t lqf_factors_write(lqf_factors* factors, int32_t layer, int64_t samples, const double* input, const double* output);
+LQF_API int32_t lqf_factors_write(lqf_factors* factors, int32_t layer, int64_t samples, const double* input,
+                                  const double* output);
 
 /* ---- matrix: a symmetric double matrix [side, side], for the Gram (dual) route ------------------------------------------------------ */
 
@@ -171,12 +173,14 @@ LQF_API int32_t lqf_matrix_destroy(lqf_matrix* matrix);
 
 /* matrix[row + i, column + j] = <a_i, b_j> for the rows a_i of a [a_rows, length] and b_j of b [b_rows, length], and the mirror image.
  * Double sums over blocks of float products. */
-LQF_API int32_t lqf_matrix_gram(lqf_matrix* matrix, int64_t row, lqf_vector* a, int64_t a_rows, int64_t column, lqf_vector* b,
-                                int64_t b_rows, int64_t length);
+LQF_API int32_t lqf_matrix_gram(lqf_matrix* matrix, int64_t row, lqf_vector* a, int64_t a_rows, int64_t column,
+                                lqf_vector* b, int64_t b_rows, int64_t length);
 
 /* Copies [rows, columns] from or to the corner (row, column). write does not mirror. */
-LQF_API int32_t lqf_matrix_read(lqf_matrix* matrix, int64_t row, int64_t column, int64_t rows, int64_t columns, double* target);
-LQF_API int32_t lqf_matrix_write(lqf_matrix* matrix, int64_t row, int64_t column, int64_t rows, int64_t columns, const double* source);
+LQF_API int32_t lqf_matrix_read(lqf_matrix* matrix, int64_t row, int64_t column, int64_t rows, int64_t columns,
+                                double* target);
+LQF_API int32_t lqf_matrix_write(lqf_matrix* matrix, int64_t row, int64_t column, int64_t rows, int64_t columns,
+                                 const double* source);
 
 /* matrix = L L^T of matrix + shift I: from here on the handle holds L (lower triangle). LQF_NUMERIC names the pivot. */
 LQF_API int32_t lqf_matrix_cholesky(lqf_matrix* matrix, double shift);

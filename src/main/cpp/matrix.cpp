@@ -34,8 +34,8 @@ void check_state(const lqf_matrix* matrix, lqf_matrix::State expected) {
 void check_corner(const lqf_matrix* matrix, int64_t row, int64_t column, int64_t rows, int64_t columns) {
     LQF_CHECK(row >= 0 && column >= 0 && rows >= 0 && columns >= 0 && rows <= matrix->side && columns <= matrix->side &&
                   row <= matrix->side - rows && column <= matrix->side - columns,
-              "rows [%lld, %lld), columns [%lld, %lld) of a matrix of side %lld", (long long)row, (long long)(row + rows), (long long)column,
-              (long long)(column + columns), (long long)matrix->side);
+              "rows [%lld, %lld), columns [%lld, %lld) of a matrix of side %lld", (long long)row,
+              (long long)(row + rows), (long long)column, (long long)(column + columns), (long long)matrix->side);
 }
 
 }  // namespace
@@ -55,14 +55,15 @@ int32_t lqf_matrix_destroy(lqf_matrix* matrix) {
     return guard([&] { delete matrix; });
 }
 
-int32_t lqf_matrix_gram(lqf_matrix* matrix, int64_t row, lqf_vector* a, int64_t a_rows, int64_t column, lqf_vector* b, int64_t b_rows,
-                        int64_t length) {
+int32_t lqf_matrix_gram(lqf_matrix* matrix, int64_t row, lqf_vector* a, int64_t a_rows, int64_t column, lqf_vector* b,
+                        int64_t b_rows, int64_t length) {
     return with(matrix, [&](const Ops& ops, Threads& threads) {
         check_state(matrix, lqf_matrix::kSymmetric);
         check_corner(matrix, row, column, a_rows, b_rows);
         LQF_CHECK(length >= 1 && length < (int64_t(1) << 40), "rows of length %lld", (long long)length);
         const bool diagonal = row == column && a_rows == b_rows;
-        LQF_CHECK(diagonal || row + a_rows <= column || column + b_rows <= row, "rows [%lld, %lld) and columns [%lld, %lld) overlap: they must be disjoint or the same",
+        LQF_CHECK(diagonal || row + a_rows <= column || column + b_rows <= row,
+                  "rows [%lld, %lld) and columns [%lld, %lld) overlap: they must be disjoint or the same",
                   (long long)row, (long long)(row + a_rows), (long long)column, (long long)(column + b_rows));
         check_vector(a, matrix->engine.get(), a_rows * length, "a");
         check_vector(b, matrix->engine.get(), b_rows * length, "b");
@@ -70,26 +71,31 @@ int32_t lqf_matrix_gram(lqf_matrix* matrix, int64_t row, lqf_vector* a, int64_t 
         ops.gram(threads, a_rows, b_rows, length, a->data(), b->data(), k + row * matrix->side + column, matrix->side);
         // mirror; within a diagonal block the upper triangle is the one that counts
         threads.each(b_rows, [&](int64_t j, int) {
-            for (int64_t i = 0; i < (diagonal ? j : a_rows); i++) k[(column + j) * matrix->side + row + i] = k[(row + i) * matrix->side + column + j];
+            for (int64_t i = 0; i < (diagonal ? j : a_rows); i++)
+                k[(column + j) * matrix->side + row + i] = k[(row + i) * matrix->side + column + j];
         });
     });
 }
 
-int32_t lqf_matrix_read(lqf_matrix* matrix, int64_t row, int64_t column, int64_t rows, int64_t columns, double* target) {
+int32_t lqf_matrix_read(lqf_matrix* matrix, int64_t row, int64_t column, int64_t rows, int64_t columns,
+                        double* target) {
     return with(matrix, [&](const Ops& ops, Threads&) {
         check_corner(matrix, row, column, rows, columns);
         LQF_CHECK(target, "target is null");
         for (int64_t i = 0; i < rows; i++)
-            ops.copy_out(target + i * columns, matrix->data() + (row + i) * matrix->side + column, size_t(columns) * sizeof(double));
+            ops.copy_out(target + i * columns, matrix->data() + (row + i) * matrix->side + column,
+                         size_t(columns) * sizeof(double));
     });
 }
 
-int32_t lqf_matrix_write(lqf_matrix* matrix, int64_t row, int64_t column, int64_t rows, int64_t columns, const double* source) {
+int32_t lqf_matrix_write(lqf_matrix* matrix, int64_t row, int64_t column, int64_t rows, int64_t columns,
+                         const double* source) {
     return with(matrix, [&](const Ops& ops, Threads&) {
         check_corner(matrix, row, column, rows, columns);
         LQF_CHECK(source, "source is null");
         for (int64_t i = 0; i < rows; i++)
-            ops.copy_in(matrix->data() + (row + i) * matrix->side + column, source + i * columns, size_t(columns) * sizeof(double));
+            ops.copy_in(matrix->data() + (row + i) * matrix->side + column, source + i * columns,
+                        size_t(columns) * sizeof(double));
         matrix->state = lqf_matrix::kSymmetric;
     });
 }
@@ -102,7 +108,8 @@ int32_t lqf_matrix_cholesky(lqf_matrix* matrix, double shift) {
         for (int64_t i = 0; i < side; i++) matrix->data()[i * side + i] += shift;
         matrix->state = lqf_matrix::kCholesky;  // also after a failure: the content is no longer the matrix
         if (int64_t pivot = ops.cholesky(threads, side, matrix->data()))
-            throw Error(LQF_NUMERIC, format("matrix of side %lld is not positive definite at pivot %lld with %g added to its diagonal; use a larger ridge",
+            throw Error(LQF_NUMERIC, format("matrix of side %lld is not positive definite at pivot %lld with %g added "
+                                            "to its diagonal; use a larger ridge",
                                             (long long)side, (long long)pivot, shift));
     });
 }
@@ -129,6 +136,7 @@ int32_t lqf_matrix_eigen(lqf_matrix* matrix, double* values) {
         LQF_CHECK(values, "values is null");
         matrix->state = lqf_matrix::kEigenvectors;
         if (int64_t info = ops.eigen(threads, matrix->side, matrix->data(), values))
-            throw Error(LQF_NUMERIC, format("no eigendecomposition of a matrix of side %lld (info %lld)", (long long)matrix->side, (long long)info));
+            throw Error(LQF_NUMERIC, format("no eigendecomposition of a matrix of side %lld (info %lld)",
+                                            (long long)matrix->side, (long long)info));
     });
 }

@@ -53,27 +53,34 @@ struct Ops {
 
     // ---- conv2d. Weights are packed once and used many times; what a packed buffer holds is the back end's business.
     size_t (*conv2d_packed_floats)(const Conv2d&);
-    void (*conv2d_pack)(Threads&, const Conv2d&, const float* w, const float* b, float* packed);    // for conv2d and conv2d_jvp
-    void (*conv2d_pack_transposed)(Threads&, const Conv2d&, const float* w, float* packed);         // for conv2d_vjp_x
-    void (*conv2d)(Threads&, const Conv2d&, const float* x, const float* w0, float* y);             // sets
+    void (*conv2d_pack)(Threads&, const Conv2d&, const float* w, const float* b,
+                        float* packed);  // for conv2d and conv2d_jvp
+    void (*conv2d_pack_transposed)(Threads&, const Conv2d&, const float* w, float* packed);  // for conv2d_vjp_x
+    void (*conv2d)(Threads&, const Conv2d&, const float* x, const float* w0, float* y);      // sets
     // y_dot = conv(x_dot, w0 without bias) + conv(x, delta with bias); x_dot or delta may be null, not both; sets
-    void (*conv2d_jvp)(Threads&, const Conv2d&, const float* x, const float* x_dot, const float* w0, const float* delta, float* y_dot);
+    void (*conv2d_jvp)(Threads&, const Conv2d&, const float* x, const float* x_dot, const float* w0, const float* delta,
+                       float* y_dot);
     // x_bar = transposed conv of y_bar; w0 packed by conv2d_pack_transposed; sets, or accumulates if asked
     void (*conv2d_vjp_x)(Threads&, const Conv2d&, const float* y_bar, const float* w0, float* x_bar, bool accumulate);
     // w_bar [oc,ic,kh,kw] += sum_t y_bar_t patch_t^T, b_bar [oc] += sum_t y_bar_t. Image i goes to w_bar + i * image_stride (and b_bar
     // likewise): 0 sums the batch, P or more gives one Jacobian row an image.
-    void (*conv2d_vjp_w)(Threads&, const Conv2d&, const float* x, const float* y_bar, float* w_bar, float* b_bar, int64_t image_stride);
+    void (*conv2d_vjp_w)(Threads&, const Conv2d&, const float* x, const float* y_bar, float* w_bar, float* b_bar,
+                         int64_t image_stride);
 
     // ---- elementwise, count floats in layout
-    void (*leaky_relu)(Threads&, int64_t count, float slope, const float* z, float* y);  // y = z > 0 ? z : slope z; y may be z
+    void (*leaky_relu)(Threads&, int64_t count, float slope, const float* z,
+                       float* y);  // y = z > 0 ? z : slope z; y may be z
     // z_bar = (y > 0 ? 1 : slope) y_bar: the diagonal map of jvp and vjp alike; y_bar may be z_bar unless accumulating
-    void (*leaky_relu_scale)(Threads&, int64_t count, float slope, const float* y, const float* y_bar, float* z_bar, bool accumulate);
+    void (*leaky_relu_scale)(Threads&, int64_t count, float slope, const float* y, const float* y_bar, float* z_bar,
+                             bool accumulate);
     void (*add)(Threads&, int64_t count, const float* a, const float* b, float* y);  // y = a + b; y may be a or b
 
     // ---- pools and shortcut
-    void (*max_pool)(Threads&, const Pool2d&, const float* x, float* y, int32_t* argmax);  // argmax: offset in the image's plane, first wins
+    void (*max_pool)(Threads&, const Pool2d&, const float* x, float* y,
+                     int32_t* argmax);  // argmax: offset in the image's plane, first wins
     void (*max_pool_jvp)(Threads&, const Pool2d&, const float* x_dot, const int32_t* argmax, float* y_dot);
-    void (*max_pool_vjp)(Threads&, const Pool2d&, const float* y_bar, const int32_t* argmax, float* x_bar, bool accumulate);
+    void (*max_pool_vjp)(Threads&, const Pool2d&, const float* y_bar, const int32_t* argmax, float* x_bar,
+                         bool accumulate);
     void (*avg_pool)(Threads&, const Pool2d&, const float* x, float* y);  // linear: jvp is the same
     void (*avg_pool_vjp)(Threads&, const Pool2d&, const float* y_bar, float* x_bar, bool accumulate);
     void (*subsample)(Threads&, const Subsample&, const float* x, float* y);  // linear: jvp is the same
@@ -94,17 +101,19 @@ struct Ops {
 
     // ---- dense linear algebra. Row-major; symmetric matrices are given and returned full.
     // c [m,n] = op(a) op(b); one thread: callers parallelise over layers
-    void (*matmul)(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c);
+    void (*matmul)(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, const float* a,
+                   const float* b, float* c);
     // out = (a / divisor + shift I)^-1 in float; returns 0, or the 1-based pivot that was not positive; one thread
     int64_t (*spd_inverse)(int64_t side, const double* a, double divisor, double shift, float* out);
     // vectors: rows are eigenvectors of a / divisor, values ascending; returns 0 or the LAPACK info; one thread
     int64_t (*symmetric_eigen)(int64_t side, const double* a, double divisor, float* vectors, double* values);
     // out[i * out_stride + j] = <a_i, b_j>
-    void (*gram)(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, double* out, int64_t out_stride);
+    void (*gram)(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, double* out,
+                 int64_t out_stride);
     // in place on the lower triangle; returns 0 or the 1-based failing pivot
     int64_t (*cholesky)(Threads&, int64_t side, double* a);
     void (*cholesky_solve)(Threads&, int64_t side, const double* l, int64_t columns, double* x /*[side, columns]*/);
-    void (*cholesky_inverse)(Threads&, int64_t side, double* l);       // full symmetric inverse, in place
+    void (*cholesky_inverse)(Threads&, int64_t side, double* l);          // full symmetric inverse, in place
     int64_t (*eigen)(Threads&, int64_t side, double* a, double* values);  // rows become eigenvectors; 0 or LAPACK info
 };
 

@@ -7,8 +7,8 @@ namespace lqf {
 
 namespace {
 
-constexpr int64_t kLine = 16;                // floats: every buffer starts on a 64-byte line
-constexpr int64_t kCacheFloats = 2 << 20;    // a micro-batch of the widest value should fit: 8 MB
+constexpr int64_t kLine = 16;              // floats: every buffer starts on a 64-byte line
+constexpr int64_t kCacheFloats = 2 << 20;  // a micro-batch of the widest value should fit: 8 MB
 constexpr int kMinMicro = 8, kMaxMicro = 64;
 
 int64_t lines(int64_t floats) { return (floats + kLine - 1) / kLine * kLine; }
@@ -22,17 +22,20 @@ struct Interval {
 
 // Places buffers so that those in use at the same time do not overlap: widest first, lowest gap. Returns the length of the arena.
 int64_t place(std::vector<Interval> intervals) {
-    std::stable_sort(intervals.begin(), intervals.end(), [](const Interval& a, const Interval& b) { return a.floats > b.floats; });
+    std::stable_sort(intervals.begin(), intervals.end(),
+                     [](const Interval& a, const Interval& b) { return a.floats > b.floats; });
     std::vector<Interval> placed;  // by offset
     int64_t length = 0;
     for (const Interval& interval : intervals) {
         int64_t offset = 0;
         for (const Interval& other : placed) {
             bool together = interval.first <= other.last && other.first <= interval.last;
-            if (together && offset + interval.floats > *other.offset) offset = std::max(offset, *other.offset + lines(other.floats));
+            if (together && offset + interval.floats > *other.offset)
+                offset = std::max(offset, *other.offset + lines(other.floats));
         }
         *interval.offset = offset;
-        auto at = std::find_if(placed.begin(), placed.end(), [&](const Interval& other) { return *other.offset > offset; });
+        auto at =
+            std::find_if(placed.begin(), placed.end(), [&](const Interval& other) { return *other.offset > offset; });
         placed.insert(at, interval);
         length = std::max(length, offset + lines(interval.floats));
     }
@@ -40,7 +43,7 @@ int64_t place(std::vector<Interval> intervals) {
 }
 
 const char* op_name(int op) {
-    static const char* const names[] = {"conv2d",  "linear",          "leaky_relu", "max_pool",
+    static const char* const names[] = {"conv2d",   "linear",          "leaky_relu", "max_pool",
                                         "avg_pool", "global_avg_pool", "add",        "subsample"};
     return names[op];
 }
@@ -51,8 +54,8 @@ bool has_weights(const lqf_node& node) { return node.op == LQF_CONV2D || node.op
 
 // ---- compile ----------------------------------------------------------------------------------------------------------------------
 
-Plan::Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, const std::vector<std::string>& names, int channels, int height,
-           int width, const lqf_vector* parameters, int max_batch)
+Plan::Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, const std::vector<std::string>& names,
+           int channels, int height, int width, const lqf_vector* parameters, int max_batch)
     : engine_(engine), ops_(engine->ops), parameters_(parameters->length), max_batch_(max_batch) {
     LQF_CHECK(channels > 0 && height > 0 && width > 0, "image is [%d,%d,%d]", channels, height, width);
     const int block = ops_.channel_block;
@@ -71,7 +74,9 @@ Plan::Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, c
         steps_.push_back(step);
     }
     const Value& output = values_.back();
-    LQF_CHECK(output.h == 1 && output.w == 1, "the output \"%s\" has shape [%d,%d,%d], expected [classes,1,1]; end the network with a global pool or a linear layer",
+    LQF_CHECK(output.h == 1 && output.w == 1,
+              "the output \"%s\" has shape [%d,%d,%d], expected [classes,1,1]; end the network with a global pool or a "
+              "linear layer",
               names.back().c_str(), output.c, output.h, output.w);
 
     mark_live_and_tangent();
@@ -86,7 +91,9 @@ Plan::Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, c
 void Plan::check_node(const lqf_node& node, int index) const {
     LQF_CHECK(node.op >= LQF_CONV2D && node.op <= LQF_SUBSAMPLE, "node %d: unknown op %d", index, node.op);
     LQF_CHECK(node.input0 >= -1 && node.input0 < index, "node %d: input %d is not an earlier node", index, node.input0);
-    if (node.op == LQF_ADD) LQF_CHECK(node.input1 >= -1 && node.input1 < index, "node %d: input %d is not an earlier node", index, node.input1);
+    if (node.op == LQF_ADD)
+        LQF_CHECK(node.input1 >= -1 && node.input1 < index, "node %d: input %d is not an earlier node", index,
+                  node.input1);
 }
 
 // Fills in the shapes of a node and appends its output value.
@@ -99,7 +106,8 @@ Step Plan::step_of(const lqf_node& node, int index, const std::string& name) {
     step.out = index + 1;
     const Value in = values_[size_t(step.in0)];
     auto fail = [&](const std::string& what) {
-        return Error(LQF_INVALID, format("%s \"%s\" (node %d): input is [%d,%d,%d], %s", op_name(node.op), name.c_str(), index, in.c, in.h, in.w, what.c_str()));
+        return Error(LQF_INVALID, format("%s \"%s\" (node %d): input is [%d,%d,%d], %s", op_name(node.op), name.c_str(),
+                                         index, in.c, in.h, in.w, what.c_str()));
     };
     Value out;
     out.c = in.c, out.h = in.h, out.w = in.w;
@@ -107,7 +115,8 @@ Step Plan::step_of(const lqf_node& node, int index, const std::string& name) {
         if (kernel_h < 1 || kernel_w < 1 || stride < 1 || pad < 0)
             throw fail(format("kernel %dx%d, stride %d, padding %d", kernel_h, kernel_w, stride, pad));
         int64_t h = int64_t(in.h) + 2 * int64_t(pad) - kernel_h, w = int64_t(in.w) + 2 * int64_t(pad) - kernel_w;
-        if (h < 0 || w < 0) throw fail(format("smaller than the kernel %dx%d with padding %d", kernel_h, kernel_w, pad));
+        if (h < 0 || w < 0)
+            throw fail(format("smaller than the kernel %dx%d with padding %d", kernel_h, kernel_w, pad));
         out.h = int(h / stride + 1), out.w = int(w / stride + 1);
     };
     switch (node.op) {
@@ -116,15 +125,18 @@ Step Plan::step_of(const lqf_node& node, int index, const std::string& name) {
             [[fallthrough]];
         case LQF_CONV2D: {
             bool linear = node.op == LQF_LINEAR;
-            int kh = linear ? 1 : node.kernel_h, kw = linear ? 1 : node.kernel_w, stride = linear ? 1 : node.stride, pad = linear ? 0 : node.padding;
+            int kh = linear ? 1 : node.kernel_h, kw = linear ? 1 : node.kernel_w, stride = linear ? 1 : node.stride,
+                pad = linear ? 0 : node.padding;
             window(kh, kw, stride, pad);
             if (node.out_channels < 1) throw fail(format("%d output channels", node.out_channels));
             out.c = node.out_channels;
             step.conv = Conv2d{0, in.c, in.h, in.w, out.c, out.h, out.w, kh, kw, stride, pad};
             int64_t weights = step.conv.patch() * out.c;
-            if (node.weight_offset < 0 || node.bias_offset < 0 || node.weight_offset + weights > parameters_ || node.bias_offset + out.c > parameters_)
-                throw fail(format("weights at %lld (%lld) and bias at %lld (%d) do not fit %lld parameters", (long long)node.weight_offset,
-                                  (long long)weights, (long long)node.bias_offset, out.c, (long long)parameters_));
+            if (node.weight_offset < 0 || node.bias_offset < 0 || node.weight_offset + weights > parameters_ ||
+                node.bias_offset + out.c > parameters_)
+                throw fail(format("weights at %lld (%lld) and bias at %lld (%d) do not fit %lld parameters",
+                                  (long long)node.weight_offset, (long long)weights, (long long)node.bias_offset, out.c,
+                                  (long long)parameters_));
             break;
         }
         case LQF_LEAKY_RELU:
@@ -132,9 +144,11 @@ Step Plan::step_of(const lqf_node& node, int index, const std::string& name) {
             break;
         case LQF_MAX_POOL:
         case LQF_AVG_POOL:
-            if (node.padding >= node.kernel_h || node.padding >= node.kernel_w) throw fail(format("padding %d is not smaller than the kernel", node.padding));
+            if (node.padding >= node.kernel_h || node.padding >= node.kernel_w)
+                throw fail(format("padding %d is not smaller than the kernel", node.padding));
             window(node.kernel_h, node.kernel_w, node.stride, node.padding);
-            step.pool = Pool2d{0, in.c, in.h, in.w, out.h, out.w, node.kernel_h, node.kernel_w, node.stride, node.padding};
+            step.pool =
+                Pool2d{0, in.c, in.h, in.w, out.h, out.w, node.kernel_h, node.kernel_w, node.stride, node.padding};
             break;
         case LQF_GLOBAL_AVG_POOL:
             out.h = out.w = 1;
@@ -142,12 +156,14 @@ Step Plan::step_of(const lqf_node& node, int index, const std::string& name) {
             break;
         case LQF_ADD: {
             const Value& other = values_[size_t(step.in1)];
-            if (other.c != in.c || other.h != in.h || other.w != in.w) throw fail(format("the other is [%d,%d,%d]", other.c, other.h, other.w));
+            if (other.c != in.c || other.h != in.h || other.w != in.w)
+                throw fail(format("the other is [%d,%d,%d]", other.c, other.h, other.w));
             break;
         }
         case LQF_SUBSAMPLE:
             if (node.stride < 1 || node.pad_before < 0 || node.pad_after < 0)
-                throw fail(format("stride %d, channels before %d, after %d", node.stride, node.pad_before, node.pad_after));
+                throw fail(
+                    format("stride %d, channels before %d, after %d", node.stride, node.pad_before, node.pad_after));
             out.c = in.c + node.pad_before + node.pad_after;
             out.h = (in.h - 1) / node.stride + 1, out.w = (in.w - 1) / node.stride + 1;
             step.subsample = Subsample{0, in.c, in.h, in.w, out.c, out.h, out.w, node.stride, node.pad_before};
@@ -165,7 +181,9 @@ void Plan::mark_live_and_tangent() {
         values_[size_t(step->in0)].live = true;
         if (step->in1 >= 0) values_[size_t(step->in1)].live = true;
     }
-    steps_.erase(std::remove_if(steps_.begin(), steps_.end(), [&](const Step& step) { return !values_[size_t(step.out)].live; }), steps_.end());
+    steps_.erase(
+        std::remove_if(steps_.begin(), steps_.end(), [&](const Step& step) { return !values_[size_t(step.out)].live; }),
+        steps_.end());
 
     std::vector<int> consumers(values_.size(), 0);
     consumers.back() = 1;  // the caller
@@ -309,28 +327,42 @@ void Plan::forward(const float* images, int n) {
     const Value& image = values_[0];
     for (int first = 0; first < images_; first += micro_) {
         const int m = micro_batch_at(first);
-        ops_.import_images(threads, m, image.c, image.h, image.w, images + int64_t(first) * image.c * image.h * image.w, x(0, first));
+        ops_.import_images(threads, m, image.c, image.h, image.w, images + int64_t(first) * image.c * image.h * image.w,
+                           x(0, first));
         for (const Step& step : steps_) {
             const float* in = x(step.in0, first);
             float* out = x(step.out, first);
             const int64_t floats = values_[size_t(step.out)].floats;
             switch (step.node.op) {
                 case LQF_CONV2D:
-                case LQF_LINEAR: ops_.conv2d(threads, batch(step.conv, m), in, weights_.as<float>() + step.w0, out); break;
-                case LQF_LEAKY_RELU: ops_.leaky_relu(threads, floats * m, step.node.slope, in, out); break;
+                case LQF_LINEAR:
+                    ops_.conv2d(threads, batch(step.conv, m), in, weights_.as<float>() + step.w0, out);
+                    break;
+                case LQF_LEAKY_RELU:
+                    ops_.leaky_relu(threads, floats * m, step.node.slope, in, out);
+                    break;
                 case LQF_MAX_POOL:
-                    ops_.max_pool(threads, batch(step.pool, m), in, out, argmax_.as<int32_t>() + step.argmax + first * floats);
+                    ops_.max_pool(threads, batch(step.pool, m), in, out,
+                                  argmax_.as<int32_t>() + step.argmax + first * floats);
                     break;
                 case LQF_AVG_POOL:
-                case LQF_GLOBAL_AVG_POOL: ops_.avg_pool(threads, batch(step.pool, m), in, out); break;
-                case LQF_ADD: ops_.add(threads, floats * m, in, x(step.in1, first), out); break;
-                case LQF_SUBSAMPLE: ops_.subsample(threads, batch(step.subsample, m), in, out); break;
+                case LQF_GLOBAL_AVG_POOL:
+                    ops_.avg_pool(threads, batch(step.pool, m), in, out);
+                    break;
+                case LQF_ADD:
+                    ops_.add(threads, floats * m, in, x(step.in1, first), out);
+                    break;
+                case LQF_SUBSAMPLE:
+                    ops_.subsample(threads, batch(step.subsample, m), in, out);
+                    break;
             }
         }
     }
 }
 
-void Plan::outputs(float* out) { ops_.export_outputs(engine_->threads, images_, classes(), x(int(values_.size()) - 1, 0), out); }
+void Plan::outputs(float* out) {
+    ops_.export_outputs(engine_->threads, images_, classes(), x(int(values_.size()) - 1, 0), out);
+}
 
 void Plan::jvp(const float* delta, float* out) {
     Threads& threads = engine_->threads;
@@ -340,7 +372,8 @@ void Plan::jvp(const float* delta, float* out) {
     }
     for (const Step& step : steps_)
         if (has_weights(step.node) && step.node.linearised)
-            ops_.conv2d_pack(threads, step.conv, delta + step.node.weight_offset, delta + step.node.bias_offset, scratch(step.delta));
+            ops_.conv2d_pack(threads, step.conv, delta + step.node.weight_offset, delta + step.node.bias_offset,
+                             scratch(step.delta));
     for (int first = 0; first < images_; first += micro_) {
         const int m = micro_batch_at(first);
         for (const Step& step : steps_) {
@@ -351,25 +384,34 @@ void Plan::jvp(const float* delta, float* out) {
             switch (step.node.op) {
                 case LQF_CONV2D:
                 case LQF_LINEAR:
-                    ops_.conv2d_jvp(threads, batch(step.conv, m), step.node.linearised ? x(step.in0, first) : nullptr, in_dot,
-                                    weights_.as<float>() + step.w0, step.node.linearised ? scratch(step.delta) : nullptr, y_dot);
+                    ops_.conv2d_jvp(threads, batch(step.conv, m), step.node.linearised ? x(step.in0, first) : nullptr,
+                                    in_dot, weights_.as<float>() + step.w0,
+                                    step.node.linearised ? scratch(step.delta) : nullptr, y_dot);
                     break;
                 case LQF_LEAKY_RELU:
-                    ops_.leaky_relu_scale(threads, y.floats * m, step.node.slope, x(step.out, first), in_dot, y_dot, false);
+                    ops_.leaky_relu_scale(threads, y.floats * m, step.node.slope, x(step.out, first), in_dot, y_dot,
+                                          false);
                     break;
                 case LQF_MAX_POOL:
-                    ops_.max_pool_jvp(threads, batch(step.pool, m), in_dot, argmax_.as<int32_t>() + step.argmax + first * y.floats, y_dot);
+                    ops_.max_pool_jvp(threads, batch(step.pool, m), in_dot,
+                                      argmax_.as<int32_t>() + step.argmax + first * y.floats, y_dot);
                     break;
                 case LQF_AVG_POOL:
-                case LQF_GLOBAL_AVG_POOL: ops_.avg_pool(threads, batch(step.pool, m), in_dot, y_dot); break;
+                case LQF_GLOBAL_AVG_POOL:
+                    ops_.avg_pool(threads, batch(step.pool, m), in_dot, y_dot);
+                    break;
                 case LQF_ADD: {
                     const Value& other = values_[size_t(step.in1)];
                     const float* other_dot = other.tangent ? scratch(other.x_dot) : nullptr;
-                    if (in_dot && other_dot) ops_.add(threads, y.floats * m, in_dot, other_dot, y_dot);
-                    else ops_.copy(threads, y.floats * m, in_dot ? in_dot : other_dot, y_dot);
+                    if (in_dot && other_dot)
+                        ops_.add(threads, y.floats * m, in_dot, other_dot, y_dot);
+                    else
+                        ops_.copy(threads, y.floats * m, in_dot ? in_dot : other_dot, y_dot);
                     break;
                 }
-                case LQF_SUBSAMPLE: ops_.subsample(threads, batch(step.subsample, m), in_dot, y_dot); break;
+                case LQF_SUBSAMPLE:
+                    ops_.subsample(threads, batch(step.subsample, m), in_dot, y_dot);
+                    break;
             }
         }
         ops_.export_outputs(threads, m, classes(), scratch(values_.back().x_dot), out + int64_t(first) * classes());
@@ -392,38 +434,49 @@ void Plan::reverse_one(int first, int m, const float* cotangent, const AtConv& a
         float* in_bar = in.tangent ? scratch(in.x_bar) : nullptr;
         // the cotangent of an add's input is the add's own
         auto pass_on = [&](float* bar, bool accumulate) {
-            if (accumulate) ops_.add(threads, y.floats * m, bar, y_bar, bar);
-            else ops_.copy(threads, y.floats * m, y_bar, bar);
+            if (accumulate)
+                ops_.add(threads, y.floats * m, bar, y_bar, bar);
+            else
+                ops_.copy(threads, y.floats * m, y_bar, bar);
         };
         switch (step->node.op) {
             case LQF_CONV2D:
             case LQF_LINEAR: {
                 Conv2d conv = batch(step->conv, m);
                 if (step->node.linearised) at(*step, conv, x(step->in0, first), y_bar);
-                if (in_bar) ops_.conv2d_vjp_x(threads, conv, y_bar, weights_.as<float>() + step->w0_transposed, in_bar, step->accumulate0);
+                if (in_bar)
+                    ops_.conv2d_vjp_x(threads, conv, y_bar, weights_.as<float>() + step->w0_transposed, in_bar,
+                                      step->accumulate0);
                 break;
             }
             case LQF_LEAKY_RELU:
-                ops_.leaky_relu_scale(threads, y.floats * m, step->node.slope, x(step->out, first), y_bar, in_bar, step->accumulate0);
+                ops_.leaky_relu_scale(threads, y.floats * m, step->node.slope, x(step->out, first), y_bar, in_bar,
+                                      step->accumulate0);
                 break;
             case LQF_MAX_POOL:
-                ops_.max_pool_vjp(threads, batch(step->pool, m), y_bar, argmax_.as<int32_t>() + step->argmax + first * y.floats, in_bar,
-                                  step->accumulate0);
+                ops_.max_pool_vjp(threads, batch(step->pool, m), y_bar,
+                                  argmax_.as<int32_t>() + step->argmax + first * y.floats, in_bar, step->accumulate0);
                 break;
             case LQF_AVG_POOL:
-            case LQF_GLOBAL_AVG_POOL: ops_.avg_pool_vjp(threads, batch(step->pool, m), y_bar, in_bar, step->accumulate0); break;
+            case LQF_GLOBAL_AVG_POOL:
+                ops_.avg_pool_vjp(threads, batch(step->pool, m), y_bar, in_bar, step->accumulate0);
+                break;
             case LQF_ADD:
                 if (in_bar) pass_on(in_bar, step->accumulate0);
-                if (values_[size_t(step->in1)].tangent) pass_on(scratch(values_[size_t(step->in1)].x_bar), step->accumulate1);
+                if (values_[size_t(step->in1)].tangent)
+                    pass_on(scratch(values_[size_t(step->in1)].x_bar), step->accumulate1);
                 break;
-            case LQF_SUBSAMPLE: ops_.subsample_vjp(threads, batch(step->subsample, m), y_bar, in_bar, step->accumulate0); break;
+            case LQF_SUBSAMPLE:
+                ops_.subsample_vjp(threads, batch(step->subsample, m), y_bar, in_bar, step->accumulate0);
+                break;
         }
     }
 }
 
 void Plan::vjp(const float* cotangent, float* gradient) {
     reverse(cotangent, [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
-        ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, gradient + step.node.weight_offset, gradient + step.node.bias_offset, 0);
+        ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, gradient + step.node.weight_offset,
+                          gradient + step.node.bias_offset, 0);
     });
 }
 
@@ -439,10 +492,13 @@ void Plan::jacobian(float* rows) {
         for (int i = 0; i < micro_; i++) unit[size_t(i) * size_t(classes) + size_t(c)] = 1.0f;
         ops_.copy_in(cotangent.as<float>(), unit.data(), unit.size() * sizeof(float));
         for (int first = 0; first < images_; first += micro_) {
-            float* row = rows + (int64_t(first) * classes + c) * parameters_;  // of the first image; the next is classes rows further
-            reverse_one(first, micro_batch_at(first), cotangent.as<float>(), [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
-                ops_.conv2d_vjp_w(threads, conv, x, y_bar, row + step.node.weight_offset, row + step.node.bias_offset, classes * parameters_);
-            });
+            float* row = rows + (int64_t(first) * classes + c) *
+                                    parameters_;  // of the first image; the next is classes rows further
+            reverse_one(first, micro_batch_at(first), cotangent.as<float>(),
+                        [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
+                            ops_.conv2d_vjp_w(threads, conv, x, y_bar, row + step.node.weight_offset,
+                                              row + step.node.bias_offset, classes * parameters_);
+                        });
         }
     }
 }
@@ -460,20 +516,23 @@ void Plan::predict(const float* delta, const float* images, int n, float* scores
 void Plan::each_input(const std::function<void(const Step&, const Conv2d&, const float*)>& at) {
     for (int first = 0; first < images_; first += micro_)
         for (const Step& step : steps_)
-            if (has_weights(step.node) && step.node.linearised) at(step, batch(step.conv, micro_batch_at(first)), x(step.in0, first));
+            if (has_weights(step.node) && step.node.linearised)
+                at(step, batch(step.conv, micro_batch_at(first)), x(step.in0, first));
 }
 
 std::string Plan::describe() const {
-    std::string text = format("%d images at most, %d at a time; keeps %.2f MB, shares %.2f MB of scratch; %s\n", max_batch_, micro_,
-                              double(own_bytes()) / 1e6, double(shared_bytes()) / 1e6, ops_.name);
+    std::string text = format("%d images at most, %d at a time; keeps %.2f MB, shares %.2f MB of scratch; %s\n",
+                              max_batch_, micro_, double(own_bytes()) / 1e6, double(shared_bytes()) / 1e6, ops_.name);
     for (const Step& step : steps_) {
         const Value& in = values_[size_t(step.in0)];
         const Value& out = values_[size_t(step.out)];
-        text += format("  %-28s %-16s [%d,%d,%d] -> [%d,%d,%d]", step.name.c_str(), op_name(step.node.op), in.c, in.h, in.w, out.c, out.h, out.w);
+        text += format("  %-28s %-16s [%d,%d,%d] -> [%d,%d,%d]", step.name.c_str(), op_name(step.node.op), in.c, in.h,
+                       in.w, out.c, out.h, out.w);
         if (has_weights(step.node))
-            text += format("  kernel %dx%d stride %d pad %d%s", step.conv.kh, step.conv.kw, step.conv.stride, step.conv.pad,
-                           step.node.linearised ? ", linearised" : ", frozen");
-        text += step.in_place ? "  in place\n" : format("  %.1f kB an image%s\n", double(out.floats) * 4e-3, out.kept ? ", kept" : "");
+            text += format("  kernel %dx%d stride %d pad %d%s", step.conv.kh, step.conv.kw, step.conv.stride,
+                           step.conv.pad, step.node.linearised ? ", linearised" : ", frozen");
+        text += step.in_place ? "  in place\n"
+                              : format("  %.1f kB an image%s\n", double(out.floats) * 4e-3, out.kept ? ", kept" : "");
     }
     return text;
 }
@@ -494,7 +553,9 @@ int32_t with(lqf_plan* plan, const std::function<void(Plan&)>& body) {
     });
 }
 
-void check_forward(const Plan& plan) { LQF_CHECK(plan.images() > 0, "no forward yet: jvp and vjp need the images at which to linearise"); }
+void check_forward(const Plan& plan) {
+    LQF_CHECK(plan.images() > 0, "no forward yet: jvp and vjp need the images at which to linearise");
+}
 
 void check_images(const Plan& plan, const float* images, int32_t n) {
     LQF_CHECK(images, "images is null");
@@ -503,8 +564,8 @@ void check_images(const Plan& plan, const float* images, int32_t n) {
 
 }  // namespace
 
-int32_t lqf_plan_compile(lqf_engine* engine, const lqf_node* nodes, int32_t count, const char* names, int32_t channels, int32_t height,
-                         int32_t width, lqf_vector* parameters, int32_t max_batch, lqf_plan** out) {
+int32_t lqf_plan_compile(lqf_engine* engine, const lqf_node* nodes, int32_t count, const char* names, int32_t channels,
+                         int32_t height, int32_t width, lqf_vector* parameters, int32_t max_batch, lqf_plan** out) {
     return guard([&] {
         LQF_CHECK(engine && nodes && names && out, "engine, nodes, names or out is null");
         LQF_CHECK(count >= 1, "a network of %d nodes", count);
@@ -514,7 +575,8 @@ int32_t lqf_plan_compile(lqf_engine* engine, const lqf_node* nodes, int32_t coun
         for (const char* end; (end = std::strchr(names, '\n')); names = end + 1) split.emplace_back(names, end);
         LQF_CHECK(int(split.size()) == count, "%d names for %d nodes", int(split.size()), count);
         std::lock_guard<std::mutex> lock(engine->engine->busy);
-        *out = new lqf_plan{Plan(engine->engine, std::vector<lqf_node>(nodes, nodes + count), split, channels, height, width, parameters, max_batch)};
+        *out = new lqf_plan{Plan(engine->engine, std::vector<lqf_node>(nodes, nodes + count), split, channels, height,
+                                 width, parameters, max_batch)};
     });
 }
 

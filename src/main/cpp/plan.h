@@ -30,15 +30,16 @@ struct Step {
     Pool2d pool{};
     Subsample subsample{};
     bool in_place = false;
-    bool accumulate0 = false, accumulate1 = false;     // its cotangent for in0, in1 is not the first that arrives there
-    int64_t w0 = 0, w0_transposed = 0, delta = 0;      // packed weights: offsets in floats into `weights`, delta into `scratch`
-    int64_t argmax = 0;                                // offset in ints into `argmax`, [max_batch, floats]
+    bool accumulate0 = false, accumulate1 = false;  // its cotangent for in0, in1 is not the first that arrives there
+    int64_t w0 = 0, w0_transposed = 0,
+            delta = 0;   // packed weights: offsets in floats into `weights`, delta into `scratch`
+    int64_t argmax = 0;  // offset in ints into `argmax`, [max_batch, floats]
 };
 
 class Plan {
 public:
-    Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, const std::vector<std::string>& names, int channels, int height,
-         int width, const lqf_vector* parameters, int max_batch);
+    Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, const std::vector<std::string>& names,
+         int channels, int height, int width, const lqf_vector* parameters, int max_batch);
 
     // All of these want engine().busy to be held.
     void set_parameters(const lqf_vector* parameters);

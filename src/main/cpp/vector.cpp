@@ -18,12 +18,14 @@ int32_t with(lqf_vector* vector, const std::function<void(const Ops&, Threads&)>
 void check_range(const lqf_vector* vector, int64_t offset, const void* host, int64_t count) {
     LQF_CHECK(host || count == 0, "host array is null");
     LQF_CHECK(offset >= 0 && count >= 0 && count <= vector->length && offset <= vector->length - count,
-              "entries [%lld, %lld) of a vector of %lld", (long long)offset, (long long)(offset + count), (long long)vector->length);
+              "entries [%lld, %lld) of a vector of %lld", (long long)offset, (long long)(offset + count),
+              (long long)vector->length);
 }
 
 void check_same_length(const lqf_vector* vector, const lqf_vector* other) {
     check_vector(other, vector->engine.get(), 0, "vector");
-    LQF_CHECK(other->length == vector->length, "vectors of %lld and %lld entries", (long long)vector->length, (long long)other->length);
+    LQF_CHECK(other->length == vector->length, "vectors of %lld and %lld entries", (long long)vector->length,
+              (long long)other->length);
 }
 
 }  // namespace
@@ -59,7 +61,8 @@ int32_t lqf_vector_read(lqf_vector* vector, int64_t offset, float* target, int64
 }
 
 int32_t lqf_vector_fill(lqf_vector* vector, float value) {
-    return with(vector, [&](const Ops& ops, Threads& threads) { ops.fill(threads, vector->length, value, vector->data()); });
+    return with(vector,
+                [&](const Ops& ops, Threads& threads) { ops.fill(threads, vector->length, value, vector->data()); });
 }
 
 int32_t lqf_vector_set(lqf_vector* vector, lqf_vector* source) {
@@ -70,7 +73,8 @@ int32_t lqf_vector_set(lqf_vector* vector, lqf_vector* source) {
 }
 
 int32_t lqf_vector_scale(lqf_vector* vector, float factor) {
-    return with(vector, [&](const Ops& ops, Threads& threads) { ops.scale(threads, vector->length, factor, vector->data()); });
+    return with(vector,
+                [&](const Ops& ops, Threads& threads) { ops.scale(threads, vector->length, factor, vector->data()); });
 }
 
 int32_t lqf_vector_add(lqf_vector* vector, float factor, lqf_vector* x) {
