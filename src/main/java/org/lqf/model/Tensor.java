@@ -1,5 +1,6 @@
 package org.lqf.model;
 
+import java.math.BigInteger;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
@@ -163,11 +164,12 @@ public final class Tensor {
     if (shape.length == 0) {
       return List.of((long) values);
     }
-    long product = 1;
+    BigInteger product = BigInteger.ONE; // extents of any size are data here
     for (long extent : shape) {
-      product = extent < 0 ? -1 : Math.multiplyExact(product, extent);
+      product = product.multiply(BigInteger.valueOf(extent));
     }
-    if (product != values) {
+    boolean negative = LongStream.of(shape).anyMatch(extent -> extent < 0);
+    if (negative || !product.equals(BigInteger.valueOf(values))) {
       throw new IllegalArgumentException(
           "shape %s does not hold %d values".formatted(Arrays.toString(shape), values));
     }
