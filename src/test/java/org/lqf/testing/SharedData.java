@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Networks and images that are not ours to commit, in a folder "shared": where system property or
@@ -17,7 +18,7 @@ public final class SharedData {
 
   /** The folder, if it is there. */
   public static Optional<Path> root() {
-    String said = System.getProperty("LQF_SHARED", System.getenv("LQF_SHARED"));
+    @Nullable String said = System.getProperty("LQF_SHARED", System.getenv("LQF_SHARED"));
     Path project = Path.of(System.getProperty("basedir", "")).toAbsolutePath();
     Path root = said != null ? Path.of(said) : project.resolveSibling("shared");
     return Optional.of(root).filter(Files::isDirectory);
