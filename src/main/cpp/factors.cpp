@@ -16,10 +16,24 @@ struct Layer {
     std::string name;
     int64_t weight_offset, bias_offset;
     int64_t in1, oc;                                // sides of a and gamma
-    Memory a, gamma;                                // double sums over images
+    Memory a, gamma;                                // double; the mean factors are a / divisor and gamma / divisor
+    double divisor = 1;                             // the number of images, or 1 after a write
+    int64_t gamma_offset = 0;                       // of this layer's gamma in the sums of one image
     Memory left, right;                             // factored: the damped inverses; exact: eigenvectors as rows
     std::vector<double> left_values, right_values;  // exact: eigenvalues
+
+    void multiply(double factor) {
+        if (factor == 1) return;
+        for (int64_t i = 0; i < in1 * in1; i++) a.as<double>()[i] *= factor;
+        for (int64_t i = 0; i < oc * oc; i++) gamma.as<double>()[i] *= factor;
+    }
 };
+
+constexpr int64_t kGroupEntries = 8 << 20;  // of output factors that are summed at a time: 64 MB
+
+bool is_factored(const Step& step) {
+    return (step.node.op == LQF_CONV2D || step.node.op == LQF_LINEAR) && step.node.linearised;
+}
 
 // A sign from (seed, image, probe, class): splitmix64's finaliser.
 float rademacher(uint64_t seed, uint64_t image, uint64_t probe, uint64_t c) {
@@ -33,10 +47,10 @@ float rademacher(uint64_t seed, uint64_t image, uint64_t probe, uint64_t c) {
     return z & 1 ? 1.0f : -1.0f;
 }
 
-double trace(const double* matrix, int64_t side) {
-    double sum = 0;
-    for (int64_t i = 0; i < side; i++) sum += matrix[i * side + i];
-    return sum;
+double mean_eigenvalue(const double* matrix, int64_t side, double divisor) {
+    double trace = 0;
+    for (int64_t i = 0; i < side; i++) trace += matrix[i * side + i] / divisor;
+    return trace / double(side);
 }
 
 }  // namespace
@@ -59,7 +73,10 @@ public:
     void write(int index, int64_t samples, const double* a, const double* gamma);
 
 private:
+    void check_layers(const Plan& plan) const;
     Layer& layer_of(const Step& step);
+    void accumulate_outputs(Plan& plan, int probes, uint64_t seed);
+    int64_t output_floats(const Conv2d& conv) const;
 
     std::shared_ptr<Engine> engine_;
     const Ops& ops_;
@@ -74,7 +91,7 @@ private:
 Factors::Factors(const Plan& plan, bool reduce)
     : engine_(plan.shared_engine()), ops_(engine_->ops), parameters_(plan.parameters()), reduce_(reduce) {
     for (const Step& step : plan.steps()) {
-        if ((step.node.op != LQF_CONV2D && step.node.op != LQF_LINEAR) || !step.node.linearised) continue;
+        if (!is_factored(step)) continue;
         Layer layer;
         layer.name = step.name;
         layer.weight_offset = step.node.weight_offset;
@@ -89,47 +106,94 @@ Factors::Factors(const Plan& plan, bool reduce)
     }
 }
 
+// The layers must be those of the plan, all of them: a layer left out would have fewer images than samples_ says.
+void Factors::check_layers(const Plan& plan) const {
+    size_t index = 0;
+    for (const Step& step : plan.steps()) {
+        if (!is_factored(step)) continue;
+        bool same = index < layers_.size() && layers_[index].weight_offset == step.node.weight_offset &&
+                    layers_[index].in1 == step.conv.patch() + 1 && layers_[index].oc == step.conv.oc;
+        LQF_CHECK(same,
+                  "layer \"%s\" is not among the factors: create them from a plan that linearises the same layers",
+                  step.name.c_str());
+        index++;
+    }
+    LQF_CHECK(index == layers_.size(), "the plan does not linearise \"%s\", the factors do: create them from this plan",
+              layers_[index].name.c_str());
+}
+
 Layer& Factors::layer_of(const Step& step) {
-    for (Layer& layer : layers_)
-        if (layer.weight_offset == step.node.weight_offset && layer.in1 == step.conv.patch() + 1 &&
-            layer.oc == step.conv.oc)
-            return layer;
-    throw Error(LQF_INVALID,
-                format("layer \"%s\" is not among the factors: create them from a plan that linearises the same layers",
-                       step.name.c_str()));
+    return *std::find_if(layers_.begin(), layers_.end(),
+                         [&](const Layer& layer) { return layer.weight_offset == step.node.weight_offset; });
 }
 
 void Factors::accumulate(Plan& plan, int probes, uint64_t seed) {
+    check_layers(plan);
     damping_ = 0;
-    Threads& threads = engine_->threads;
+    for (Layer& layer : layers_) layer.multiply(double(samples_) / layer.divisor);  // by 1, unless it was written
     plan.each_input([&](const Step& step, const Conv2d& conv, const float* x) {
-        ops_.kron_input(threads, conv, x, reduce_, layer_of(step).a.as<double>());
+        ops_.kron_input(engine_->threads, conv, x, reduce_, layer_of(step).a.as<double>());
     });
+    accumulate_outputs(plan, probes, seed);
+    samples_ += plan.images();
+    for (Layer& layer : layers_) layer.divisor = double(samples_);
+}
 
-    const int n = plan.images(), classes = plan.classes();
-    const int passes = probes > 0 ? probes : classes;
-    std::vector<float> cotangent(size_t(n) * size_t(classes));
-    Memory device(*engine_, cotangent.size() * sizeof(float), "cotangents");
+// The passes of one image are summed apart, then the images in order: the same bits however the images are split into batches.
+void Factors::accumulate_outputs(Plan& plan, int probes, uint64_t seed) {
+    Threads& threads = engine_->threads;
+    const int classes = plan.classes(), passes = probes > 0 ? probes : classes;
     const float weight = probes > 0 ? float(1 / std::sqrt(double(probes))) : 1.0f;  // the mean over probes
-    for (int pass = 0; pass < passes; pass++) {
-        for (int i = 0; i < n; i++)
-            for (int c = 0; c < classes; c++)
-                cotangent[size_t(i) * size_t(classes) + size_t(c)] =
-                    probes > 0 ? weight * rademacher(seed, uint64_t(samples_ + i), uint64_t(pass), uint64_t(c))
-                               : float(c == pass);
-        ops_.copy_in(device.as<float>(), cotangent.data(), device.bytes());
-        plan.reverse(device.as<float>(), [&](const Step& step, const Conv2d& conv, const float*, const float* y_bar) {
-            ops_.kron_output(threads, conv, y_bar, reduce_, layer_of(step).gamma.as<double>());
-        });
+    int64_t entries = 0;                                                            // of all output factors
+    for (Layer& layer : layers_) {
+        layer.gamma_offset = entries;
+        entries += layer.oc * layer.oc;
     }
-    samples_ += n;
+    if (entries == 0) return;
+    const int group = int(std::clamp<int64_t>(kGroupEntries / entries, 1, plan.micro_batch()));
+    Memory sums(*engine_, size_t(group * entries) * sizeof(double), "output factors of single images");
+    std::vector<float> host(size_t(group) * size_t(classes));
+    Memory cotangent(*engine_, host.size() * sizeof(float), "cotangents");
+    for (int first = 0; first < plan.images(); first += group) {
+        const int n = std::min(group, plan.images() - first);
+        std::memset(sums.as<void>(), 0, sums.bytes());
+        for (int pass = 0; pass < passes; pass++) {
+            for (int i = 0; i < n; i++)
+                for (int c = 0; c < classes; c++)
+                    host[size_t(i) * size_t(classes) + size_t(c)] =
+                        probes > 0
+                            ? weight * rademacher(seed, uint64_t(samples_ + first + i), uint64_t(pass), uint64_t(c))
+                            : float(c == pass);
+            ops_.copy_in(cotangent.as<float>(), host.data(), cotangent.bytes());
+            plan.reverse(first, n, cotangent.as<float>(),
+                         [&](const Step& step, const Conv2d& conv, const float*, const float* y_bar) {
+                             Conv2d one = conv;
+                             one.n = 1;
+                             double* sum = sums.as<double>() + layer_of(step).gamma_offset;
+                             threads.each(n, [&](int64_t i, int) {
+                                 ops_.kron_output(threads, one, y_bar + i * output_floats(one), reduce_,
+                                                  sum + i * entries);
+                             });
+                         });
+        }
+        for (Layer& layer : layers_)
+            for (int i = 0; i < n; i++) {
+                const double* sum = sums.as<double>() + i * entries + layer.gamma_offset;
+                for (int64_t k = 0; k < layer.oc * layer.oc; k++) layer.gamma.as<double>()[k] += sum[k];
+            }
+    }
+}
+
+// Floats of one image's y_bar in the layout of the back end.
+int64_t Factors::output_floats(const Conv2d& conv) const {
+    const int64_t block = ops_.channel_block;
+    return (conv.oc + block - 1) / block * block * conv.oh * conv.ow;
 }
 
 void Factors::invert(double damping, bool exact) {
     LQF_CHECK(damping > 0 && std::isfinite(damping), "damping is %g, expected > 0", damping);
     LQF_CHECK(samples_ > 0, "no images accumulated yet");
     damping_ = 0;
-    const auto n = double(samples_);
     for (Layer& layer : layers_) {
         layer.left = Memory(*engine_, size_t(layer.oc * layer.oc) * sizeof(float), "inverted Kronecker factors");
         layer.right = Memory(*engine_, size_t(layer.in1 * layer.in1) * sizeof(float), "inverted Kronecker factors");
@@ -149,7 +213,7 @@ void Factors::invert(double damping, bool exact) {
         const int64_t length = side(tasks[size_t(task)]);
         if (exact) {
             double* values = (input ? layer->right_values : layer->left_values).data();
-            if (int64_t info = ops_.symmetric_eigen(length, factor, n, result, values))
+            if (int64_t info = ops_.symmetric_eigen(length, factor, layer->divisor, result, values))
                 throw Error(
                     LQF_NUMERIC,
                     format("layer \"%s\": no eigendecomposition of its %s factor of side %lld (info %lld)",
@@ -158,11 +222,11 @@ void Factors::invert(double damping, bool exact) {
                 values[i] = std::max(values[i], 0.0);  // rounding; the factor is a sum of squares
             return;
         }
-        double a = trace(layer->a.as<double>(), layer->in1) / n / double(layer->in1);
-        double gamma = trace(layer->gamma.as<double>(), layer->oc) / n / double(layer->oc);
+        double a = mean_eigenvalue(layer->a.as<double>(), layer->in1, layer->divisor);
+        double gamma = mean_eigenvalue(layer->gamma.as<double>(), layer->oc, layer->divisor);
         double pi = a > 0 && gamma > 0 ? std::sqrt(a / gamma) : 1.0;
         double shift = input ? pi * std::sqrt(damping) : std::sqrt(damping) / pi;
-        if (int64_t pivot = ops_.spd_inverse(length, factor, n, shift, result))
+        if (int64_t pivot = ops_.spd_inverse(length, factor, layer->divisor, shift, result))
             throw Error(LQF_NUMERIC, format("layer \"%s\": its %s factor of side %lld is not positive definite at "
                                             "pivot %lld with damping %g; use a larger damping",
                                             layer->name.c_str(), input ? "input" : "output", (long long)length,
@@ -205,26 +269,21 @@ void Factors::precondition(const float* gradient, float* step) {
 
 void Factors::read(int index, double* a, double* gamma) const {
     const Layer& layer = layers_[size_t(index)];
-    const auto n = double(std::max<int64_t>(samples_, 1));
-    for (auto [target, source, side] :
-         {std::tuple{a, &layer.a, layer.in1}, std::tuple{gamma, &layer.gamma, layer.oc}}) {
+    for (auto [target, source] : {std::pair{a, &layer.a}, std::pair{gamma, &layer.gamma}}) {
+        if (!target) continue;
         ops_.copy_out(target, source->as<double>(), source->bytes());
-        for (int64_t i = 0; i < side * side; i++) target[i] /= n;
+        for (size_t i = 0; i < source->bytes() / sizeof(double); i++) target[i] /= layer.divisor;
     }
 }
 
-// The sums are kept, so writing what was read gives the same inverse up to the rounding of sum / n * n.
+// Keeps the means as they are: what was read and written back inverts to the same bits.
 void Factors::write(int index, int64_t samples, const double* a, const double* gamma) {
     damping_ = 0;
     samples_ = samples;
-    const Layer& layer = layers_[size_t(index)];
-    std::vector<double> sum;
-    for (auto [target, source, side] :
-         {std::tuple{&layer.a, a, layer.in1}, std::tuple{&layer.gamma, gamma, layer.oc}}) {
-        sum.assign(source, source + side * side);
-        for (double& entry : sum) entry *= double(samples);
-        ops_.copy_in(target->as<double>(), sum.data(), target->bytes());
-    }
+    Layer& layer = layers_[size_t(index)];
+    layer.divisor = 1;
+    ops_.copy_in(layer.a.as<double>(), a, layer.a.bytes());
+    ops_.copy_in(layer.gamma.as<double>(), gamma, layer.gamma.bytes());
 }
 
 }  // namespace lqf
@@ -317,7 +376,6 @@ int32_t lqf_factors_samples(lqf_factors* factors, int64_t* samples) {
 
 int32_t lqf_factors_read(lqf_factors* factors, int32_t layer, double* input, double* output) {
     return with(factors, [&](Factors& f) {
-        LQF_CHECK(input && output, "input or output is null");
         check_layer(f, layer);
         f.read(layer, input, output);
     });

@@ -160,7 +160,8 @@ LQF_API int32_t lqf_factors_precondition(lqf_factors* factors, lqf_vector* gradi
 LQF_API int32_t lqf_factors_layers(lqf_factors* factors, int32_t* layers);
 LQF_API int32_t lqf_factors_sides(lqf_factors* factors, int32_t layer, int32_t* input_side, int32_t* output_side);
 
-/* The images added so far, and the mean factors: input [input_side^2], output [output_side^2]. write sets them back (a stored file). */
+/* The images added so far, and the mean factors: input [input_side^2], output [output_side^2], either of them null if not wanted.
+ * write sets them back (a stored file); when all layers are written, everything is as it was, bit for bit. */
 LQF_API int32_t lqf_factors_samples(lqf_factors* factors, int64_t* samples);
 LQF_API int32_t lqf_factors_read(lqf_factors* factors, int32_t layer, double* input, double* output);
 LQF_API int32_t lqf_factors_write(lqf_factors* factors, int32_t layer, int64_t samples, const double* input,

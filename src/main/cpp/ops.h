@@ -19,7 +19,7 @@ namespace lqf {
 class Threads;
 
 // y[n,oc,oh,ow] = sum x[n,ic,oh*stride+i-pad,ow*stride+j-pad] w[oc,ic,i,j] + b[oc];  oh = (ih + 2 pad - kh) / stride + 1.
-// A linear layer is the case ih = iw = kh = kw = 1.
+// A linear layer is the case kh = ih, kw = iw, pad = 0: its kernel is the whole input.
 struct Conv2d {
     int n, ic, ih, iw, oc, oh, ow, kh, kw, stride, pad;
     int64_t patch() const { return int64_t(ic) * kh * kw; }  // length of an input patch, the inner dimension

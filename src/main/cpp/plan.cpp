@@ -120,13 +120,11 @@ Step Plan::step_of(const lqf_node& node, int index, const std::string& name) {
         out.h = int(h / stride + 1), out.w = int(w / stride + 1);
     };
     switch (node.op) {
-        case LQF_LINEAR:
-            if (in.h != 1 || in.w != 1) throw fail("expected [features,1,1]: pool first");
-            [[fallthrough]];
+        case LQF_LINEAR:  // its weights [out, c*h*w] are those of a convolution whose kernel is the whole input
         case LQF_CONV2D: {
             bool linear = node.op == LQF_LINEAR;
-            int kh = linear ? 1 : node.kernel_h, kw = linear ? 1 : node.kernel_w, stride = linear ? 1 : node.stride,
-                pad = linear ? 0 : node.padding;
+            int kh = linear ? in.h : node.kernel_h, kw = linear ? in.w : node.kernel_w;
+            int stride = linear ? 1 : node.stride, pad = linear ? 0 : node.padding;
             window(kh, kw, stride, pad);
             if (node.out_channels < 1) throw fail(format("%d output channels", node.out_channels));
             out.c = node.out_channels;
@@ -289,8 +287,8 @@ void Plan::place_buffers() {
     weights_ = Memory(*engine_, size_t(weights) * sizeof(float), "packed weights");
     scores_ = Memory(*engine_, 2 * size_t(max_batch_) * size_t(classes()) * sizeof(float), "scores");
     if (size_t(shared_bytes()) > engine_->scratch.bytes()) {
-        engine_->scratch = Memory();  // first give back, then ask: never both at once
-        engine_->scratch = Memory(*engine_, size_t(shared_bytes()), "tangents and cotangents");
+        Memory larger(*engine_, size_t(shared_bytes()), "tangents and cotangents");
+        engine_->scratch = std::move(larger);  // not before: if there is no memory, the other plans keep theirs
     }
 }
 
@@ -418,13 +416,8 @@ void Plan::jvp(const float* delta, float* out) {
     }
 }
 
-void Plan::reverse(const float* cotangent, const AtConv& at) {
+void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at) {
     if (!values_.back().tangent) return;
-    for (int first = 0; first < images_; first += micro_)
-        reverse_one(first, micro_batch_at(first), cotangent + int64_t(first) * classes(), at);
-}
-
-void Plan::reverse_one(int first, int m, const float* cotangent, const AtConv& at) {
     Threads& threads = engine_->threads;
     ops_.import_cotangent(threads, m, classes(), cotangent, scratch(values_.back().x_bar));
     for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
@@ -474,17 +467,18 @@ void Plan::reverse_one(int first, int m, const float* cotangent, const AtConv& a
 }
 
 void Plan::vjp(const float* cotangent, float* gradient) {
-    reverse(cotangent, [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
-        ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, gradient + step.node.weight_offset,
-                          gradient + step.node.bias_offset, 0);
-    });
+    for (int first = 0; first < images_; first += micro_)
+        reverse(first, micro_batch_at(first), cotangent + int64_t(first) * classes(),
+                [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
+                    ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, gradient + step.node.weight_offset,
+                                      gradient + step.node.bias_offset, 0);
+                });
 }
 
 void Plan::jacobian(float* rows) {
     Threads& threads = engine_->threads;
     const int classes = this->classes();
     ops_.fill(threads, int64_t(images_) * classes * parameters_, 0.0f, rows);
-    if (!values_.back().tangent) return;
     std::vector<float> unit(size_t(micro_) * size_t(classes));
     Memory cotangent(*engine_, unit.size() * sizeof(float), "unit cotangents");
     for (int c = 0; c < classes; c++) {
@@ -494,11 +488,11 @@ void Plan::jacobian(float* rows) {
         for (int first = 0; first < images_; first += micro_) {
             float* row = rows + (int64_t(first) * classes + c) *
                                     parameters_;  // of the first image; the next is classes rows further
-            reverse_one(first, micro_batch_at(first), cotangent.as<float>(),
-                        [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
-                            ops_.conv2d_vjp_w(threads, conv, x, y_bar, row + step.node.weight_offset,
-                                              row + step.node.bias_offset, classes * parameters_);
-                        });
+            reverse(first, micro_batch_at(first), cotangent.as<float>(),
+                    [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
+                        ops_.conv2d_vjp_w(threads, conv, x, y_bar, row + step.node.weight_offset,
+                                          row + step.node.bias_offset, classes * parameters_);
+                    });
         }
     }
 }
@@ -569,7 +563,7 @@ int32_t lqf_plan_compile(lqf_engine* engine, const lqf_node* nodes, int32_t coun
     return guard([&] {
         LQF_CHECK(engine && nodes && names && out, "engine, nodes, names or out is null");
         LQF_CHECK(count >= 1, "a network of %d nodes", count);
-        LQF_CHECK(max_batch >= 1, "max_batch is %d", max_batch);
+        LQF_CHECK(max_batch >= 1 && max_batch <= (1 << 16), "max_batch is %d, expected 1 to 65536", max_batch);
         check_vector(parameters, engine->engine.get(), 0, "parameters");
         std::vector<std::string> split;
         for (const char* end; (end = std::strchr(names, '\n')); names = end + 1) split.emplace_back(names, end);

@@ -50,9 +50,10 @@ public:
     void jacobian(float* rows);
     void predict(const float* delta, const float* images, int n, float* scores);  // images and scores: host
 
-    // Walks back from cotangent [images of the last forward, C]; at every linearised conv2d calls at(step, conv, x, y_bar).
+    // Walks back from cotangent [n, C] of images first ... first + n - 1 of the last forward, n <= micro_batch(); at every linearised
+    // conv2d calls at(step, conv, x, y_bar).
     using AtConv = std::function<void(const Step&, const Conv2d&, const float* x, const float* y_bar)>;
-    void reverse(const float* cotangent, const AtConv& at);
+    void reverse(int first, int n, const float* cotangent, const AtConv& at);
 
     // At every linearised conv2d calls at(step, conv, x) for the images of the last forward, in order.
     void each_input(const std::function<void(const Step&, const Conv2d&, const float* x)>& at);
@@ -61,6 +62,7 @@ public:
     const std::shared_ptr<Engine>& shared_engine() const { return engine_; }
     const std::vector<Step>& steps() const { return steps_; }
     int max_batch() const { return max_batch_; }
+    int micro_batch() const { return micro_; }
     int images() const { return images_; }  // of the last forward; 0 before
     int classes() const { return values_.back().c; }
     int64_t parameters() const { return parameters_; }
@@ -75,7 +77,6 @@ private:
     void place_buffers();
 
     int micro_batch_at(int first) const { return std::min(micro_, images_ - first); }
-    void reverse_one(int first, int n, const float* cotangent, const AtConv& at);
     float* x(int value, int first) const;  // the value of images first ... in the kept or shared buffer
     float* scratch(int64_t offset) const { return engine_->scratch.as<float>() + offset; }
 

@@ -22,9 +22,7 @@ void import_images(Threads&, int n, int c, int h, int w, const float* images, fl
     std::memcpy(x, images, sizeof(float) * n * c * h * w);
 }
 
-void export_outputs(Threads&, int n, int c, const float* y, float* out) {
-    std::memcpy(out, y, sizeof(float) * n * c);
-}
+void export_outputs(Threads&, int n, int c, const float* y, float* out) { std::memcpy(out, y, sizeof(float) * n * c); }
 
 void import_cotangent(Threads&, int n, int c, const float* u, float* y_bar) {
     std::memcpy(y_bar, u, sizeof(float) * n * c);

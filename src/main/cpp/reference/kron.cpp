@@ -21,8 +21,7 @@ void add_patch(const Conv2d& c, const float* x, int t, double weight, std::vecto
         for (int i = 0; i < c.kh; i++)
             for (int j = 0; j < c.kw; j++, at++) {
                 int h = t / c.ow * c.stride + i - c.pad, v = t % c.ow * c.stride + j - c.pad;
-                if (h >= 0 && h < c.ih && v >= 0 && v < c.iw)
-                    sum[at] += weight * x[(int64_t(k) * c.ih + h) * c.iw + v];
+                if (h >= 0 && h < c.ih && v >= 0 && v < c.iw) sum[at] += weight * x[(int64_t(k) * c.ih + h) * c.iw + v];
             }
     sum[at] += weight;
 }

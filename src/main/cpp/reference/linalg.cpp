@@ -89,8 +89,8 @@ void matmul(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t 
         for (int64_t j = 0; j < n; j++) {
             double sum = 0;
             for (int64_t l = 0; l < k; l++)
-                sum += double(a_transposed ? a[l * m + i] : a[i * k + l]) *
-                       (b_transposed ? b[j * k + l] : b[l * n + j]);
+                sum +=
+                    double(a_transposed ? a[l * m + i] : a[i * k + l]) * (b_transposed ? b[j * k + l] : b[l * n + j]);
             c[i * n + j] = float(sum);
         }
 }

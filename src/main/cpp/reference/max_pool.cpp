@@ -10,7 +10,7 @@ void max_pool(Threads& threads, const Pool2d& p, const float* x, float* y, int32
         int64_t out = plane * p.oh * p.ow;
         for (int row = 0; row < p.oh; row++)
             for (int column = 0; column < p.ow; column++, out++) {
-                int32_t best = -1;  // every window holds a pixel: the plan checks that pad <= kernel / 2
+                int32_t best = -1;  // every window holds a pixel: the plan checks that pad < kernel
                 for (int i = 0; i < p.kh; i++)
                     for (int j = 0; j < p.kw; j++) {
                         int h = row * p.stride + i - p.pad, v = column * p.stride + j - p.pad;
