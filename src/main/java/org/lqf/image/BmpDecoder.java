@@ -33,7 +33,7 @@ final class BmpDecoder {
     in.getShort(); // planes
     int bits = in.getShort();
     int compression = os2 ? BI_RGB : in.getInt();
-    ImageDecoder.checkSize(width, height);
+    ImageDecoder.checkSize(width, height, file.length);
     boolean masks = compression == BI_BITFIELDS || compression == BI_ALPHABITFIELDS;
     if (compression != BI_RGB && !(masks && (bits == 16 || bits == 32))) {
       throw new IOException(

@@ -50,10 +50,10 @@ final class GifDecoder {
     int w = unsignedShort();
     int h = unsignedShort();
     int flags = in.get();
-    ImageDecoder.checkSize(w, h);
+    ImageDecoder.checkSize(w, h, in.limit());
     int width = Math.max(screenWidth, left + w);
     int height = Math.max(screenHeight, top + h);
-    ImageDecoder.checkSize(width, height);
+    ImageDecoder.checkSize(width, height, in.limit());
     int[] colours = (flags & 0x80) != 0 ? palette(flags) : globalColours;
     byte[] indices = lzw(w * h);
     boolean interlaced = (flags & 0x40) != 0;

@@ -31,6 +31,9 @@ public final class ImageDecoder {
   /** Bytes of the largest file that is read. */
   public static final long MAX_FILE_BYTES = 1L << 28;
 
+  /** PNG of one bit per pixel at deflate's best, 1032 : 1; no other format packs more densely. */
+  private static final long MAX_PIXELS_PER_BYTE = 8 * 1032;
+
   private ImageDecoder() {}
 
   /**
@@ -85,8 +88,8 @@ public final class ImageDecoder {
     }
   }
 
-  /** Refuses images that would not fit, before they are allocated. */
-  static void checkSize(long width, long height) throws IOException {
+  /** Refuses images that would not fit or cannot be in the file, before they are allocated. */
+  static void checkSize(long width, long height, long fileBytes) throws IOException {
     if (width < 1 || height < 1) {
       throw new IOException("the image has no pixels (%dx%d)".formatted(width, height));
     }
@@ -94,6 +97,10 @@ public final class ImageDecoder {
       throw new IOException(
           "%dx%d pixels are more than the %d that are decoded"
               .formatted(width, height, MAX_PIXELS));
+    }
+    if (width * height > MAX_PIXELS_PER_BYTE * fileBytes) {
+      throw new IOException(
+          "%dx%d pixels cannot be in a file of %d bytes".formatted(width, height, fileBytes));
     }
   }
 }

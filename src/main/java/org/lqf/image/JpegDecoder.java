@@ -155,7 +155,7 @@ final class JpegDecoder {
     if (components != 1 && components != 3 && components != 4) {
       throw new IOException("JPEG of %d components; 1, 3 or 4 are read".formatted(components));
     }
-    ImageDecoder.checkSize(width, height);
+    ImageDecoder.checkSize(width, height, file.length);
     componentIds = new byte[components];
     for (int c = 0; c < components; c++) {
       componentIds[c] = data.get();

@@ -51,7 +51,9 @@ final class PngDecoder {
       }
       if (type.equals("IHDR")) {
         ImageDecoder.checkSize(
-            Integer.toUnsignedLong(data.getInt()), Integer.toUnsignedLong(data.getInt()));
+            Integer.toUnsignedLong(data.getInt()),
+            Integer.toUnsignedLong(data.getInt()),
+            file.length);
         hasSize = true;
       } else if (!hasSize) {
         throw new IOException("damaged PNG: chunk %s before IHDR".formatted(type));
