@@ -22,7 +22,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class HostileBytesTest {
 
   /** Damaged copies of each file; a soak run sets more with -Dlqf.fuzz=N. */
-  private static final int COPIES = Integer.getInteger("lqf.fuzz", 40);
+  private static final int COPIES = Integer.getInteger("lqf.fuzz", 20);
 
   static List<Path> sources() throws IOException {
     return Golden.files(Golden.SOURCE);
