@@ -19,13 +19,8 @@ void conv2d_pack(Threads& threads, const Conv2d& c, const float* w, const float*
     threads.each(int64_t(blocks_of(c.oc)) * blocks_of(c.ic), [&](int64_t task, int) {
         const int out = int(task / blocks_of(c.ic)) * kBlock, in = int(task % blocks_of(c.ic)) * kBlock;
         const int channels = std::min(kBlock, c.ic - in), lanes = std::min(kBlock, c.oc - out);
-        float* target = first + (int64_t(out) * c.ic + int64_t(in) * kBlock) * taps;  // [taps][channels][16]
-        if (lanes < kBlock) std::fill_n(target, int64_t(taps) * channels * kBlock, 0.0f);
-        for (int o = 0; o < lanes; ++o) {
-            const float* source = w + (int64_t(out + o) * c.ic + in) * taps;
-            for (int i = 0; i < channels; ++i)
-                for (int t = 0; t < taps; ++t) target[(int64_t(t) * channels + i) * kBlock + o] = *source++;
-        }
+        kernels().to_lanes(w + int64_t(out) * c.patch() + int64_t(in) * taps, c.patch(), lanes, channels, taps,
+                           first + out * c.patch() + int64_t(in) * kBlock * taps);
     });
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <vector>
 
 #include "conv2d_weights.h"
 #include "cpu_ops.h"
@@ -8,122 +9,132 @@
 namespace lqf::cpu {
 namespace {
 
-constexpr int kTasksPerThread = 4;
+constexpr int64_t kBufferFloats = 512 * 1024;  // for sums of images that are worked off side by side
 
-// The gradient is cut into units: one tap, up to outer_channels of an input block, up to outer_blocks output blocks. A task has some units
-// of one input block and one group of output blocks, holds them in the order of the sums, and goes through the images with them.
+// The weights are cut into parts: an input block by one or two output blocks, held as [output block][tap][channel][16] while the sums of the
+// images are added to them one after the other.
 class Gradient {
 public:
-    Gradient(const Conv2d& c, const float* x, const float* y_bar, float* w_bar, int64_t image_stride, int threads)
-        : c_(c), k_(kernels()), y_bar_(y_bar), x_(x), w_bar_(w_bar), image_stride_(image_stride) {
+    Gradient(const Conv2d& c, const float* x, const float* y_bar, float* w_bar, int64_t image_stride)
+        : c_(c), k_(kernels()), x_(x), y_bar_(y_bar), w_bar_(w_bar), image_stride_(image_stride) {
         // A map of one pixel adds one product an image: then pixels are images, and their chain starts from w_bar.
-        chained_ = c.oh == 1 && c.ow == 1 && is_pointwise(c);
-        rows_of_images_ = chained_ && image_stride == 0;
-        in_ = rows_of_images_ ? Planes::flat(c.n, c.ic, 1) : Planes::of(c.n, c.ic, c.ih, c.iw);
-        out_ = rows_of_images_ ? Planes::flat(c.n, c.oc, 1) : Planes::of(c.n, c.oc, c.oh, c.ow);
-        stride_ = rows_of_images_ ? 1 : c.stride;
-        groups_ = int(ceil_div(out_.blocks(), k_.outer_blocks));
-        pairs_ = int64_t(groups_) * in_.blocks();
-        parts_ = int(ceil_div(std::min(kBlock, c.ic), k_.outer_channels));
-        units_ = c.kh * c.kw * parts_;
-        image_tasks_ = image_stride == 0 ? 1 : out_.n;
-        splits_ =
-            int(std::clamp<int64_t>(ceil_div(int64_t(threads) * kTasksPerThread, pairs_ * image_tasks_), 1, units_));
-        unit_floats_ = int64_t(k_.outer_blocks) * k_.outer_channels * kBlock;
+        chained_ = is_pointwise(c) && c.oh == 1 && c.ow == 1;
+        const bool row_of_images = chained_ && image_stride == 0;
+        in_ = row_of_images ? Planes::flat(c.n, c.ic, 1) : Planes::of(c.n, c.ic, c.ih, c.iw);
+        out_ = row_of_images ? Planes::flat(c.n, c.oc, 1) : Planes::of(c.n, c.oc, c.oh, c.ow);
+        stride_ = row_of_images ? 1 : c.stride;
+        groups_ = int(ceil_div(out_.blocks(), outer_blocks(k_)));
     }
 
-    int64_t tasks() const { return pairs_ * splits_ * image_tasks_; }
-
-    void run(int64_t task, Threads& threads, int thread) const {
-        const int split = int(task % splits_);
-        const int64_t pair = task / splits_ % pairs_;
-        const int image_task = int(task / splits_ / pairs_);
-        Part part;
-        part.in_block = int(pair / groups_);
-        part.out_block = int(pair % groups_) * k_.outer_blocks;
-        part.blocks = std::min(k_.outer_blocks, out_.blocks() - part.out_block);
-        part.first_unit = int(int64_t(units_) * split / splits_);
-        part.last_unit = int(int64_t(units_) * (split + 1) / splits_);
-        const int64_t floats = (part.last_unit - part.first_unit) * unit_floats_;
-        float* total = threads.scratch(thread, size_t(2 * floats));
-        float* sum = total + floats;
-        float* w_bar = w_bar_ + image_task * image_stride_;
-        const int first = image_stride_ == 0 ? 0 : image_task, last = image_stride_ == 0 ? out_.n : image_task + 1;
-
-        exchange(
-            part, [](float& held, float& stored) { held = stored; }, total, w_bar);
-        for (int image = first; image < last; ++image) {
-            if (chained_) {
-                add_image(part, image, total);
-            } else {
-                std::fill_n(sum, floats, 0.0f);
-                add_image(part, image, sum);
-                k_.add(floats, total, sum, total);
-            }
+    void run(Threads& threads) const {
+        const int64_t floats = parts() * part_floats();
+        if (image_stride_ != 0) {
+            threads.each(parts() * out_.n, [&](int64_t task, int thread) {
+                const int image = int(task / parts());
+                add_images(part(task % parts()), image, image + 1, threads, thread);
+            });
+        } else if (chained_ || parts() >= 4 * threads.count() || floats > kBufferFloats) {
+            threads.each(parts(),
+                         [&](int64_t task, int thread) { add_images(part(task), 0, out_.n, threads, thread); });
+        } else {
+            side_by_side(threads);
         }
-        exchange(
-            part, [](float& held, float& stored) { stored = held; }, total, w_bar);
     }
 
 private:
     struct Part {
-        int in_block, out_block, blocks, first_unit, last_unit;
+        int in_block, channels, out_block, blocks;
     };
 
-    int channels_of(const Part& part, int unit) const {
-        const int first = unit % parts_ * k_.outer_channels;
-        return std::clamp(c_.ic - part.in_block * kBlock - first, 0, std::min(k_.outer_channels, kBlock - first));
+    int taps() const { return c_.kh * c_.kw; }
+    int64_t parts() const { return int64_t(groups_) * in_.blocks(); }
+    int64_t block_floats() const { return int64_t(taps()) * std::min(kBlock, c_.ic) * kBlock; }
+    int64_t part_floats() const { return outer_blocks(k_) * block_floats(); }
+    Part part(int64_t index) const {
+        const int in_block = int(index / groups_), out_block = int(index % groups_) * outer_blocks(k_);
+        return {in_block, std::min(kBlock, c_.ic - in_block * kBlock), out_block,
+                std::min(outer_blocks(k_), out_.blocks() - out_block)};
+    }
+
+    // Few parts, many threads: the images' sums are made side by side, then added to each part in image order.
+    void side_by_side(Threads& threads) const {
+        const int64_t image_floats = parts() * part_floats();
+        const int at_once = int(std::min<int64_t>(out_.n, std::max<int64_t>(1, kBufferFloats / image_floats)));
+        std::vector<float> sums(size_t(at_once * image_floats));
+        for (int first = 0; first < out_.n; first += at_once) {
+            const int images = std::min(at_once, out_.n - first);
+            threads.each(images, [&](int64_t image, int) {
+                float* sum = sums.data() + image * image_floats;
+                std::fill_n(sum, image_floats, 0.0f);
+                for (int64_t p = 0; p < parts(); ++p) add_image(part(p), first + int(image), sum + p * part_floats());
+            });
+            threads.each(parts(), [&](int64_t p, int thread) {
+                float* total = threads.scratch(thread, size_t(part_floats()));
+                read(part(p), w_bar_, total);
+                for (int image = 0; image < images; ++image)
+                    k_.add(part_floats(), total, sums.data() + image * image_floats + p * part_floats(), total);
+                write(part(p), total, w_bar_);
+            });
+        }
+    }
+
+    void add_images(const Part& part, int first, int last, Threads& threads, int thread) const {
+        float* total = threads.scratch(thread, size_t(2 * part_floats()));
+        float* sum = total + part_floats();
+        float* w_bar = w_bar_ + first * image_stride_;
+        read(part, w_bar, total);
+        for (int image = first; image < last; ++image) {
+            if (chained_) {
+                add_image(part, image, total);
+            } else {
+                std::fill_n(sum, part_floats(), 0.0f);
+                add_image(part, image, sum);
+                k_.add(part_floats(), total, sum, total);
+            }
+        }
+        write(part, total, w_bar);
     }
 
     void add_image(const Part& part, int image, float* sum) const {
         const float* x = x_ + image * in_.image + part.in_block * in_.block;
-        const float* y = y_bar_ + image * out_.image + part.out_block * out_.block;
-        const PixelGrid y_grid{y, out_.row, out_.pixel};
+        const PixelGrid y_grid{y_bar_ + image * out_.image + part.out_block * out_.block, out_.row, out_.pixel};
         const int rows = rows_at_once(out_.w, 1 + part.blocks);
         for (int row = 0; row < out_.h; row += rows) {
-            float* target = sum;
-            for (int unit = part.first_unit; unit < part.last_unit; ++unit, target += unit_floats_) {
-                const int tap = unit / parts_, dy = tap / c_.kw - c_.pad, dx = tap % c_.kw - c_.pad;
-                const int channels = channels_of(part, unit);
-                if (channels == 0) continue;
+            for (int tap = 0; tap < taps(); ++tap) {
+                const int dy = tap / c_.kw - c_.pad, dx = tap % c_.kw - c_.pad;
                 const Range valid_rows =
                     intersect({row, std::min(out_.h, row + rows)}, valid_outputs(out_.h, in_.h, stride_, dy));
-                const Range columns = valid_outputs(out_.w, in_.w, stride_, dx);
-                const PixelGrid x_grid{x + dy * in_.row + dx * in_.pixel + unit % parts_ * k_.outer_channels,
-                                       stride_ * in_.row, stride_ * in_.pixel};
-                outer_sum(k_, valid_rows, columns, x_grid, channels, y_grid, out_.block, part.blocks, target);
+                const PixelGrid x_grid{x + dy * in_.row + dx * in_.pixel, stride_ * in_.row, stride_ * in_.pixel};
+                outer_sum(k_, valid_rows, valid_outputs(out_.w, in_.w, stride_, dx), x_grid, part.channels, y_grid,
+                          out_.block, part.blocks, sum + int64_t(tap) * part.channels * kBlock, block_floats());
             }
         }
     }
 
-    // Calls each(held, stored) for every weight of the part, in the order of w_bar [oc, ic, kh, kw].
-    template <class Each>
-    void exchange(const Part& part, Each each, float* held, float* w_bar) const {
-        const int taps = c_.kh * c_.kw;
-        const int lanes = std::min(part.blocks * kBlock, c_.oc - part.out_block * kBlock);
-        for (int o = 0; o < lanes; ++o) {
-            float* stored = w_bar + (int64_t(part.out_block * kBlock + o) * c_.ic + part.in_block * kBlock) * taps;
-            const float* const first = held;
-            for (int unit = part.first_unit; unit < part.last_unit; ++unit) {
-                const int channels = channels_of(part, unit);
-                float* of_unit = const_cast<float*>(first) + (unit - part.first_unit) * unit_floats_ +
-                                 int64_t(o / kBlock) * channels * kBlock + o % kBlock;
-                float* row = stored + int64_t(unit % parts_ * k_.outer_channels) * taps + unit / parts_;
-                for (int i = 0; i < channels; ++i) each(of_unit[i * kBlock], row[int64_t(i) * taps]);
-            }
-        }
+    int lanes(const Part& part, int block) const { return std::min(kBlock, c_.oc - (part.out_block + block) * kBlock); }
+    int64_t offset(const Part& part, int block) const {
+        return (int64_t(part.out_block + block) * kBlock * c_.ic + part.in_block * kBlock) * taps();
+    }
+    void read(const Part& part, const float* w_bar, float* held) const {
+        for (int b = 0; b < part.blocks; ++b)
+            k_.to_lanes(w_bar + offset(part, b), c_.patch(), lanes(part, b), part.channels, taps(),
+                        held + b * block_floats());
+    }
+    void write(const Part& part, const float* held, float* w_bar) const {
+        for (int b = 0; b < part.blocks; ++b)
+            k_.from_lanes(held + b * block_floats(), lanes(part, b), part.channels, taps(), w_bar + offset(part, b),
+                          c_.patch());
     }
 
     const Conv2d& c_;
     const Kernels& k_;
-    const float* y_bar_;
     const float* x_;
+    const float* y_bar_;
     float* w_bar_;
     int64_t image_stride_;
-    bool chained_, rows_of_images_;
+    bool chained_;
     Planes in_, out_;
-    int stride_, groups_, parts_, units_, splits_, image_tasks_;
-    int64_t pairs_, unit_floats_;
+    int stride_, groups_;
 };
 
 void add_bias_gradient(const Conv2d& c, int block, const float* y_bar, float* b_bar, int64_t image_stride) {
@@ -141,14 +152,9 @@ void add_bias_gradient(const Conv2d& c, int block, const float* y_bar, float* b_
 
 void conv2d_vjp_w(Threads& threads, const Conv2d& c, const float* x, const float* y_bar, float* w_bar, float* b_bar,
                   int64_t image_stride) {
-    const Gradient gradient(c, x, y_bar, w_bar, image_stride, threads.count());
-    const int64_t weight_tasks = gradient.tasks();
-    threads.each(weight_tasks + (b_bar ? blocks_of(c.oc) : 0), [&](int64_t task, int thread) {
-        if (task < weight_tasks)
-            gradient.run(task, threads, thread);
-        else
-            add_bias_gradient(c, int(task - weight_tasks), y_bar, b_bar, image_stride);
-    });
+    Gradient(c, x, y_bar, w_bar, image_stride).run(threads);
+    threads.each(blocks_of(c.oc),
+                 [&](int64_t block, int) { add_bias_gradient(c, int(block), y_bar, b_bar, image_stride); });
 }
 
 }  // namespace lqf::cpu

@@ -11,7 +11,7 @@ namespace lqf::cpu {
 
 constexpr int kBlock = 16;  // channels of a block: the layout is [n, ceil(c / 16), h, w, 16]
 constexpr int kMostTilePixels = 16;
-constexpr int kMostOuterChannels = 8;
+constexpr int kMostOuterChannels = 16;
 
 // A kernel element of a convolution: where its input stands relative to the output pixel's, and which slice of the weights it takes.
 struct TapOffset {
@@ -53,11 +53,16 @@ struct Kernels {
     int tile_pixels[2];  // the most pixels of a conv tile of 1 and of 2 output blocks; 0: there is none
     ConvTileKernel conv_tile[2][kMostTilePixels];  // [blocks - 1][pixels - 1]
 
-    int outer_channels, outer_blocks;                   // the most channels and blocks of an outer tile
+    int outer_channels[2];  // the most channels of an outer tile of 1 and of 2 blocks; 0: there is none
     OuterTileKernel outer_tile[2][kMostOuterChannels];  // [blocks - 1][channels - 1]
 
     // sum[16] += the pixels of a block
     void (*sum_pixels)(const float* y, int64_t pixels, float* sum);
+
+    // Weights of up to 16 outputs, rows[lane * row + channel * taps + tap], to and from held[tap][channel][16]. Lanes beyond lanes are set to
+    // zero, and not given back.
+    void (*to_lanes)(const float* rows, int64_t row, int lanes, int channels, int taps, float* held);
+    void (*from_lanes)(const float* held, int lanes, int channels, int taps, float* rows, int64_t row);
 
     // Elementwise; count is any number of floats.
     void (*leaky_relu)(int64_t count, float slope, const float* z, float* y);

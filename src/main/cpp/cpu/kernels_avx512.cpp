@@ -1,3 +1,5 @@
+// NOTE: GCC 12 warns of the deliberately undefined registers inside its own intrinsics (GCC bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")
 #include "kernels.h"
 #include "simd_avx512.h"

@@ -7,6 +7,7 @@
 #include "conv_tile.h"
 #include "elementwise.h"
 #include "outer_tile.h"
+#include "weight_lanes.h"
 
 namespace lqf::LQF_ISA {
 
@@ -18,11 +19,11 @@ static constexpr void fill_conv_tiles(cpu::Kernels& k) {
     }
 }
 
-template <int BLOCKS, int CHANNELS = 1>
+template <int BLOCKS, int MOST, int CHANNELS = 1>
 static constexpr void fill_outer_tiles(cpu::Kernels& k) {
-    if constexpr (CHANNELS <= kOuterChannels) {
+    if constexpr (CHANNELS <= MOST) {
         k.outer_tile[BLOCKS - 1][CHANNELS - 1] = outer_tile<CHANNELS, BLOCKS>;
-        fill_outer_tiles<BLOCKS, CHANNELS + 1>(k);
+        fill_outer_tiles<BLOCKS, MOST, CHANNELS + 1>(k);
     }
 }
 
@@ -33,11 +34,13 @@ static constexpr cpu::Kernels table(const char* name) {
     k.tile_pixels[1] = kTilePixels2;
     fill_conv_tiles<1, kTilePixels1>(k);
     fill_conv_tiles<2, kTilePixels2>(k);
-    k.outer_channels = kOuterChannels;
-    k.outer_blocks = kOuterBlocks;
-    fill_outer_tiles<1>(k);
-    if constexpr (kOuterBlocks > 1) fill_outer_tiles<2>(k);
+    k.outer_channels[0] = kOuterChannels1;
+    k.outer_channels[1] = kOuterChannels2;
+    fill_outer_tiles<1, kOuterChannels1>(k);
+    fill_outer_tiles<2, kOuterChannels2>(k);
     k.sum_pixels = sum_pixels;
+    k.to_lanes = to_lanes;
+    k.from_lanes = from_lanes;
     k.leaky_relu = leaky_relu;
     k.leaky_relu_scale = leaky_relu_scale;
     k.add = add_arrays;

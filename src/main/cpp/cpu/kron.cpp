@@ -33,7 +33,7 @@ public:
         for (int i = in.blocks() - 1; i >= 0; --i)
             for (int tap = taps_ - 1; tap >= 0; --tap)
                 for (int j = 0; j <= i; j += tasks_.back().blocks)
-                    tasks_.push_back({i, tap, j, j == i ? 1 : std::min(k_.outer_blocks, i - j)});
+                    tasks_.push_back({i, tap, j, j == i ? 1 : std::min(outer_blocks(k_), i - j)});
     }
 
     int64_t tasks() const { return int64_t(tasks_.size()); }
@@ -70,7 +70,7 @@ private:
     }
     int last_tap(const Task& task) const { return task.j == task.i ? task.tap + 1 : taps_; }
 
-    // sum [tap'][part of the rows][column block][row][16]
+    // sum [tap'][column block][row][16]
     void add_image(const Task& task, int rows, int image, float* sum) const {
         const int at_once = rows_at_once(ow_, 1 + task.blocks);
         const Range reach_rows = rows_of(task.tap), reach_columns = columns_of(task.tap);
@@ -82,12 +82,9 @@ private:
                 const PixelGrid y = grid(image, task.j, tap);
                 const Range both_rows = intersect(share, rows_of(tap)),
                             both_columns = intersect(reach_columns, columns_of(tap));
-                for (int first = 0; first < rows; first += k_.outer_channels) {
-                    const int channels = std::min(k_.outer_channels, rows - first);
-                    outer_sum(k_, both_rows, both_columns, {x.base + first, x.row, x.pixel}, channels, y, in_.block,
-                              task.blocks, target);
-                    target += int64_t(channels) * task.blocks * kBlock;
-                }
+                outer_sum(k_, both_rows, both_columns, x, rows, y, in_.block, task.blocks, target,
+                          int64_t(rows) * kBlock);
+                target += int64_t(rows) * task.blocks * kBlock;
             }
         }
     }
@@ -97,16 +94,13 @@ private:
     template <class Each>
     void exchange(const Task& task, int rows, Each each, double* held) const {
         for (int tap = 0; tap < last_tap(task); ++tap) {
-            for (int first = 0; first < rows; first += k_.outer_channels) {
-                const int channels = std::min(k_.outer_channels, rows - first);
-                for (int b = 0; b < task.blocks; ++b) {
-                    const int column = (task.j + b) * kBlock, lanes = std::min(kBlock, in_.channels - column);
-                    for (int r = 0; r < channels; ++r, held += kBlock) {
-                        const int64_t row = int64_t(task.i * kBlock + first + r) * taps_ + task.tap;
-                        for (int lane = 0; lane < lanes; ++lane) {
-                            const int64_t at = int64_t(column + lane) * taps_ + tap;
-                            each(held[lane], m_[row * side_ + at], m_[at * side_ + row]);
-                        }
+            for (int b = 0; b < task.blocks; ++b) {
+                const int column = (task.j + b) * kBlock, lanes = std::min(kBlock, in_.channels - column);
+                for (int r = 0; r < rows; ++r, held += kBlock) {
+                    const int64_t row = int64_t(task.i * kBlock + r) * taps_ + task.tap;
+                    for (int lane = 0; lane < lanes; ++lane) {
+                        const int64_t at = int64_t(column + lane) * taps_ + tap;
+                        each(held[lane], m_[row * side_ + at], m_[at * side_ + row]);
                     }
                 }
             }

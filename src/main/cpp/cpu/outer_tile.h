@@ -6,7 +6,7 @@ void outer_tile(const cpu::OuterTile& t) {
     Block sum[BLOCKS][CHANNELS];
 #pragma GCC unroll 2
     for (int o = 0; o < BLOCKS; ++o) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int c = 0; c < CHANNELS; ++c) sum[o][c] = load(t.sum + o * t.sum_block + c * cpu::kBlock);
     }
     for (int row = 0; row < t.rows; ++row) {
@@ -16,7 +16,7 @@ void outer_tile(const cpu::OuterTile& t) {
             Block cotangent[BLOCKS];
 #pragma GCC unroll 2
             for (int o = 0; o < BLOCKS; ++o) cotangent[o] = load(y + o * t.y_block);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
             for (int c = 0; c < CHANNELS; ++c) {
                 const Block value = broadcast(x[c]);
 #pragma GCC unroll 2
@@ -28,7 +28,7 @@ void outer_tile(const cpu::OuterTile& t) {
     }
 #pragma GCC unroll 2
     for (int o = 0; o < BLOCKS; ++o) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int c = 0; c < CHANNELS; ++c) store(t.sum + o * t.sum_block + c * cpu::kBlock, sum[o][c]);
     }
 }

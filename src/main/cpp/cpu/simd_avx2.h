@@ -12,10 +12,10 @@ struct Block {
     __m256 lo, hi;
 };
 
-constexpr int kTilePixels1 = 6;  // pixels of a conv tile of one output block: 12 sums of 16 registers
-constexpr int kTilePixels2 = 0;  // tiles of two output blocks do not fit
-constexpr int kOuterChannels = 4;
-constexpr int kOuterBlocks = 1;
+constexpr int kTilePixels1 = 6;     // pixels of a conv tile of one output block: 12 sums of 16 registers
+constexpr int kTilePixels2 = 0;     // tiles of two output blocks do not fit
+constexpr int kOuterChannels1 = 6;  // channels of an outer tile of one block
+constexpr int kOuterChannels2 = 0;
 constexpr int kDoubles = 4;  // doubles of a register
 
 LQF_INLINE Block zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
@@ -34,6 +34,17 @@ LQF_INLINE Block fma(Block a, Block b, Block c) {
 LQF_INLINE Block where_positive(Block test, Block a, Block b) {
     return {_mm256_blendv_ps(b.lo, a.lo, _mm256_cmp_ps(test.lo, _mm256_setzero_ps(), _CMP_GT_OQ)),
             _mm256_blendv_ps(b.hi, a.hi, _mm256_cmp_ps(test.hi, _mm256_setzero_ps(), _CMP_GT_OQ))};
+}
+
+// r[i][k] becomes r[k][i], by way of memory.
+LQF_INLINE void transpose(Block (&r)[16]) {
+    float m[16][16];
+    for (int i = 0; i < 16; ++i) store(m[i], r[i]);
+    for (int i = 0; i < 16; ++i) {
+        float column[16];
+        for (int k = 0; k < 16; ++k) column[k] = m[k][i];
+        r[i] = load(column);
+    }
 }
 
 }  // namespace lqf::avx2

@@ -13,10 +13,10 @@ struct Block {
     Quad q0, q1, q2, q3;
 };
 
-constexpr int kTilePixels1 = 2;  // pixels of a conv tile of one output block: 8 sums of 16 registers
-constexpr int kTilePixels2 = 0;  // tiles of two output blocks do not fit
-constexpr int kOuterChannels = 2;
-constexpr int kOuterBlocks = 1;
+constexpr int kTilePixels1 = 2;     // pixels of a conv tile of one output block: 8 sums of 16 registers
+constexpr int kTilePixels2 = 0;     // tiles of two output blocks do not fit
+constexpr int kOuterChannels1 = 2;  // channels of an outer tile of one block
+constexpr int kOuterChannels2 = 0;
 constexpr int kDoubles = 2;  // doubles of a register
 
 LQF_INLINE Quad load_quad(const float* p) { return *reinterpret_cast<const UnalignedQuad*>(p); }
@@ -41,6 +41,17 @@ LQF_INLINE Block fma(Block a, Block b, Block c) { return add(mul(a, b), c); }
 // where test > 0: a, elsewhere b
 LQF_INLINE Block where_positive(Block test, Block a, Block b) {
     return {pick(test.q0, a.q0, b.q0), pick(test.q1, a.q1, b.q1), pick(test.q2, a.q2, b.q2), pick(test.q3, a.q3, b.q3)};
+}
+
+// r[i][k] becomes r[k][i], by way of memory.
+LQF_INLINE void transpose(Block (&r)[16]) {
+    float m[16][16];
+    for (int i = 0; i < 16; ++i) store(m[i], r[i]);
+    for (int i = 0; i < 16; ++i) {
+        float column[16];
+        for (int k = 0; k < 16; ++k) column[k] = m[k][i];
+        r[i] = load(column);
+    }
 }
 
 }  // namespace lqf::portable
