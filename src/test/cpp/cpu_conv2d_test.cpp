@@ -16,7 +16,7 @@ std::vector<Conv2d> awkward_shapes() {
         conv(1, 13, 9, 11, 5, 5, 3, 1, 2),   conv(2, 16, 10, 10, 16, 5, 5, 3, 2), conv(1, 7, 2, 3, 3, 5, 5, 1, 2),
         conv(2, 3, 1, 1, 4, 3, 3, 1, 1),     conv(1, 18, 3, 3, 17, 3, 3, 1, 0),   conv(1, 5, 6, 6, 6, 2, 2, 3, 0),
         conv(1, 40, 30, 31, 48, 3, 3, 1, 1), conv(2, 4, 5, 5, 3, 3, 3, 1, 3),     conv(1, 6, 1, 1, 2, 1, 1, 2, 0),
-        conv(1, 5, 4, 4, 6, 1, 1, 3, 1),
+        conv(1, 5, 4, 4, 6, 1, 1, 3, 1),     conv(5, 17, 4, 3, 20, 4, 3, 1, 0),   conv(2, 3, 5, 5, 40, 5, 5, 2, 0),
     };
 }
 
@@ -116,10 +116,11 @@ TEST_CASE("cpu conv2d family equals the reference exactly on integers") {
         const Results expected = run(reference, c, o);
         each_isa([&] {
             Device device(cpu_ops());
-            each_result(run(device, c, o), expected, c, [](const char* name, const Floats& a, const Floats& b, double) {
-                CAPTURE(name);
-                CHECK(same_values(a, b));
-            });
+            each_result(run(device, c, o), expected, c,
+                        [](const std::string& name, const Floats& a, const Floats& b, double) {
+                            CAPTURE(name);
+                            CHECK(same_values(a, b));
+                        });
         });
     }
 }
@@ -133,7 +134,7 @@ TEST_CASE("cpu conv2d family is within rounding of the reference") {
         each_isa([&] {
             Device device(cpu_ops());
             each_result(run(device, c, o), expected, c,
-                        [](const char* name, const Floats& a, const Floats& b, double reduction) {
+                        [](const std::string& name, const Floats& a, const Floats& b, double reduction) {
                             CAPTURE(name);
                             check_close(a, b, reduction);
                         });
@@ -150,7 +151,7 @@ TEST_CASE("cpu conv2d family gives the same bits for any number of threads") {
             const Results expected = run(one, c, o);
             for (Device* device : {&two, &three})
                 each_result(run(*device, c, o), expected, c,
-                            [](const char* name, const Floats& a, const Floats& b, double) {
+                            [](const std::string& name, const Floats& a, const Floats& b, double) {
                                 CAPTURE(name);
                                 CHECK(same_bits(a, b));
                             });
@@ -159,9 +160,10 @@ TEST_CASE("cpu conv2d family gives the same bits for any number of threads") {
 }
 
 TEST_CASE("cpu conv2d family gives the same bits when a batch is split") {
-    const Conv2d whole = conv(5, 20, 9, 9, 24, 3, 3, 1, 1), dense = conv(5, 40, 1, 1, 24, 1, 1, 1, 0);
+    const Conv2d whole = conv(5, 20, 9, 9, 24, 3, 3, 1, 1), dense = conv(5, 40, 1, 1, 24, 1, 1, 1, 0),
+                 flattening = conv(5, 18, 3, 4, 24, 3, 4, 1, 0);
     each_isa([&] {
-        for (const Conv2d& c : {whole, dense}) {
+        for (const Conv2d& c : {whole, dense, flattening}) {
             Device device(cpu_ops(), 2);
             const Operands o(c, normals);
             const Results expected = run(device, c, o);
@@ -186,7 +188,7 @@ TEST_CASE("cpu conv2d family gives the same bits when a batch is split") {
                     (joined.*field).insert((joined.*field).end(), (r.*field).begin(), (r.*field).end());
             }
             joined.w_bar = w_bar, joined.b_bar = b_bar;
-            each_result(joined, expected, c, [](const char* name, const Floats& a, const Floats& b, double) {
+            each_result(joined, expected, c, [](const std::string& name, const Floats& a, const Floats& b, double) {
                 CAPTURE(name);
                 CHECK(same_bits(a, b));
             });

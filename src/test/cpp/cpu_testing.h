@@ -103,8 +103,8 @@ void check_close(const std::vector<T>& a, const std::vector<T>& b, double reduct
 template <class Body>
 void each_isa(Body body) {
     const std::string chosen = cpu::kernels().name;
-    for (const char* name : {"portable", "avx2", "avx512"}) {
-        if (!cpu::use_kernels(name)) continue;
+    for (const std::string name : {"portable", "avx2", "avx512"}) {
+        if (!cpu::use_kernels(name.c_str())) continue;
         CAPTURE(name);
         body();
     }

@@ -8,19 +8,24 @@ namespace {
 TapConv forward_conv(const Conv2d& c) {
     TapConv conv{};
     conv.taps = c.kh * c.kw;
-    conv.step = 1;
-    if (is_pointwise(c)) {
-        conv.in = Planes::flat(c.n, c.ic, c.ih * c.iw);
-        conv.out = Planes::flat(c.n, c.oc, c.oh * c.ow);
-        conv.stride = 1;
+    conv.stride = conv.step = 1;
+    Grid grid{};
+    if (is_linear(c)) {
+        conv.in = Planes::images_as_pixels(c.n, c.ic, c.ih * c.iw);
+        conv.out = Planes::images_as_pixels(c.n, c.oc, 1);
+        for (int tap = 0; tap < conv.taps; ++tap) grid.taps.push_back({tap, 0, tap});
+    } else if (is_pointwise(c)) {  // rows end to end
+        conv.in = Planes::of(c.n, c.ic, 1, c.ih * c.iw);
+        conv.out = Planes::of(c.n, c.oc, 1, c.oh * c.ow);
+        grid.taps = {{0, 0, 0}};
     } else {
         conv.in = Planes::of(c.n, c.ic, c.ih, c.iw);
         conv.out = Planes::of(c.n, c.oc, c.oh, c.ow);
         conv.stride = c.stride;
+        for (int i = 0; i < c.kh; ++i)
+            for (int j = 0; j < c.kw; ++j) grid.taps.push_back({i - c.pad, j - c.pad, i * c.kw + j});
     }
-    Grid grid{conv.out.h, conv.out.w, 0, 0, {}};
-    for (int i = 0; i < c.kh; ++i)
-        for (int j = 0; j < c.kw; ++j) grid.taps.push_back({i - c.pad, j - c.pad, i * c.kw + j});
+    grid.rows = conv.out.h, grid.columns = conv.out.w;
     conv.grids.push_back(std::move(grid));
     return conv;
 }

@@ -17,12 +17,11 @@ class Gradient {
 public:
     Gradient(const Conv2d& c, const float* x, const float* y_bar, float* w_bar, int64_t image_stride)
         : c_(c), k_(kernels()), x_(x), y_bar_(y_bar), w_bar_(w_bar), image_stride_(image_stride) {
-        // A map of one pixel adds one product an image: then pixels are images, and their chain starts from w_bar.
-        chained_ = is_pointwise(c) && c.oh == 1 && c.ow == 1;
-        const bool row_of_images = chained_ && image_stride == 0;
-        in_ = row_of_images ? Planes::flat(c.n, c.ic, 1) : Planes::of(c.n, c.ic, c.ih, c.iw);
-        out_ = row_of_images ? Planes::flat(c.n, c.oc, 1) : Planes::of(c.n, c.oc, c.oh, c.ow);
-        stride_ = row_of_images ? 1 : c.stride;
+        chained_ = is_linear(c);
+        images_as_pixels_ = chained_ && image_stride == 0;
+        in_ = images_as_pixels_ ? Planes::images_as_pixels(c.n, c.ic, c.ih * c.iw) : Planes::of(c.n, c.ic, c.ih, c.iw);
+        out_ = images_as_pixels_ ? Planes::images_as_pixels(c.n, c.oc, 1) : Planes::of(c.n, c.oc, c.oh, c.ow);
+        stride_ = images_as_pixels_ ? 1 : c.stride;
         groups_ = int(ceil_div(out_.blocks(), outer_blocks(k_)));
     }
 
@@ -101,7 +100,8 @@ private:
         const int rows = rows_at_once(out_.w, 1 + part.blocks);
         for (int row = 0; row < out_.h; row += rows) {
             for (int tap = 0; tap < taps(); ++tap) {
-                const int dy = tap / c_.kw - c_.pad, dx = tap % c_.kw - c_.pad;
+                const int dy = images_as_pixels_ ? tap : tap / c_.kw - c_.pad,
+                          dx = images_as_pixels_ ? 0 : tap % c_.kw - c_.pad;
                 const Range valid_rows =
                     intersect({row, std::min(out_.h, row + rows)}, valid_outputs(out_.h, in_.h, stride_, dy));
                 const PixelGrid x_grid{x + dy * in_.row + dx * in_.pixel, stride_ * in_.row, stride_ * in_.pixel};
@@ -132,7 +132,8 @@ private:
     const float* y_bar_;
     float* w_bar_;
     int64_t image_stride_;
-    bool chained_;
+    bool chained_;           // one product an image: the chain of an image starts from w_bar
+    bool images_as_pixels_;  // then all images are one chain
     Planes in_, out_;
     int stride_, groups_;
 };

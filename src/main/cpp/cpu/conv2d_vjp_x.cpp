@@ -14,11 +14,15 @@ void conv2d_vjp_x(Threads& threads, const Conv2d& c, const float* y_bar, const f
     conv.sources = {{y_bar, w0}};
     conv.accumulate = accumulate;
     conv.y = x_bar;
-    if (is_pointwise(c)) {
-        conv.in = Planes::flat(c.n, c.oc, c.oh * c.ow);
-        conv.out = Planes::flat(c.n, c.ic, c.ih * c.iw);
-        conv.step = 1;
-        conv.grids = {{conv.out.h, conv.out.w, 0, 0, {{0, 0, 0}}}};
+    conv.step = 1;
+    if (is_linear(c)) {
+        conv.in = Planes::images_as_pixels(c.n, c.oc, 1);
+        conv.out = Planes::images_as_pixels(c.n, c.ic, c.ih * c.iw);
+        for (int tap = 0; tap < conv.taps; ++tap) conv.grids.push_back({1, c.n, tap, 0, {{0, 0, tap}}});
+    } else if (is_pointwise(c)) {
+        conv.in = Planes::of(c.n, c.oc, 1, c.oh * c.ow);
+        conv.out = Planes::of(c.n, c.ic, 1, c.ih * c.iw);
+        conv.grids = {{1, conv.out.w, 0, 0, {{0, 0, 0}}}};
     } else {
         conv.in = Planes::of(c.n, c.oc, c.oh, c.ow);
         conv.out = Planes::of(c.n, c.ic, c.ih, c.iw);

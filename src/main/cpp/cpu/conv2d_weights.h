@@ -12,10 +12,10 @@ inline int64_t bias_floats(const Conv2d& c) { return int64_t(blocks_of(c.oc)) * 
 inline int64_t weight_floats(const Conv2d& c) { return int64_t(blocks_of(c.oc)) * kBlock * c.patch(); }
 inline int64_t transposed_floats(const Conv2d& c) { return int64_t(blocks_of(c.ic)) * kBlock * c.oc * c.kh * c.kw; }
 
+// A linear layer: one output pixel, which sees the whole input.
+inline bool is_linear(const Conv2d& c) { return c.kh == c.ih && c.kw == c.iw && c.pad == 0; }
 // Each input pixel is looked at by one output pixel alone, and the other way round.
-inline bool is_pointwise(const Conv2d& c) {
-    return c.kh == 1 && c.kw == 1 && c.pad == 0 && (c.stride == 1 || (c.ih == 1 && c.iw == 1));
-}
+inline bool is_pointwise(const Conv2d& c) { return c.kh == 1 && c.kw == 1 && c.pad == 0 && c.stride == 1; }
 
 }  // namespace lqf::cpu
 #endif

@@ -23,10 +23,9 @@ struct Planes {
         const int64_t plane = int64_t(h) * w * kBlock;
         return {n, channels, h, w, blocks_of(channels) * plane, plane, int64_t(w) * kBlock, kBlock};
     }
-    // For sums that look at one pixel at a time: every plane as one row, and a batch of 1 x 1 planes as one row of n pixels.
-    static Planes flat(int n, int channels, int pixels) {
-        if (pixels == 1) return {1, channels, 1, n, 0, kBlock, 0, blocks_of(channels) * int64_t(kBlock)};
-        return of(n, channels, 1, pixels);
+    // Images as the pixels of a row, and pixels as rows: for layers whose output is one pixel an image, so that the inner loops have many.
+    static Planes images_as_pixels(int n, int channels, int pixels) {
+        return {1, channels, pixels, n, 0, int64_t(pixels) * kBlock, kBlock, image_floats(channels, 1, pixels)};
     }
     int blocks() const { return blocks_of(channels); }
 };
