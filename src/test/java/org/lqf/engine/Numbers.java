@@ -74,10 +74,14 @@ public final class Numbers {
     assertClose(expected, widen(actual), bound, what);
   }
 
-  /** Compares bit for bit with values that float holds exactly. */
-  public static void assertExact(double[] expected, float[] actual, String what) {
+  /** Compares values that float holds exactly; the sign of zero does not count. */
+  public static void assertExact(double[] expected, double[] actual, String what) {
     assertMostlyNotZero(expected, what);
-    assertArrayEquals(expected, widen(actual), 0.0, what);
+    assertArrayEquals(expected, actual, 0.0, what);
+  }
+
+  public static void assertExact(double[] expected, float[] actual, String what) {
+    assertExact(expected, widen(actual), what);
   }
 
   private static void assertMostlyNotZero(double[] values, String what) {
