@@ -197,7 +197,9 @@ class ClassifierTest {
                     } catch (IllegalStateException closed) {
                       return calls;
                     }
-                    running.countDown();
+                    if (calls == 0) {
+                      running.countDown();
+                    }
                   }
                 }));
       }
