@@ -7,7 +7,7 @@
 using namespace lqf;
 
 struct lqf_matrix {
-    enum State { kSymmetric, kCholesky, kEigenvectors };
+    enum State { kSymmetric, kCholesky, kEigenvectors, kFailed };
 
     std::shared_ptr<Engine> engine;
     int64_t side;
@@ -27,7 +27,8 @@ int32_t with(lqf_matrix* matrix, const std::function<void(const Ops&, Threads&)>
 }
 
 void check_state(const lqf_matrix* matrix, lqf_matrix::State expected) {
-    static const char* const names[] = {"a symmetric matrix", "a Cholesky factor", "eigenvectors"};
+    static const char* const names[] = {"a symmetric matrix", "a Cholesky factor", "eigenvectors",
+                                        "the rest of a failed factorisation"};
     LQF_CHECK(matrix->state == expected, "the matrix holds %s, this needs %s", names[matrix->state], names[expected]);
 }
 
@@ -106,11 +107,12 @@ int32_t lqf_matrix_cholesky(lqf_matrix* matrix, double shift) {
         LQF_CHECK(std::isfinite(shift), "shift is %g", shift);
         const int64_t side = matrix->side;
         for (int64_t i = 0; i < side; i++) matrix->data()[i * side + i] += shift;
-        matrix->state = lqf_matrix::kCholesky;  // also after a failure: the content is no longer the matrix
+        matrix->state = lqf_matrix::kFailed;  // until it succeeds: the content is no longer the matrix
         if (int64_t pivot = ops.cholesky(threads, side, matrix->data()))
             throw Error(LQF_NUMERIC, format("matrix of side %lld is not positive definite at pivot %lld with %g added "
                                             "to its diagonal; use a larger ridge",
                                             (long long)side, (long long)pivot, shift));
+        matrix->state = lqf_matrix::kCholesky;
     });
 }
 
@@ -134,9 +136,10 @@ int32_t lqf_matrix_eigen(lqf_matrix* matrix, double* values) {
     return with(matrix, [&](const Ops& ops, Threads& threads) {
         check_state(matrix, lqf_matrix::kSymmetric);
         LQF_CHECK(values, "values is null");
-        matrix->state = lqf_matrix::kEigenvectors;
+        matrix->state = lqf_matrix::kFailed;
         if (int64_t info = ops.eigen(threads, matrix->side, matrix->data(), values))
             throw Error(LQF_NUMERIC, format("no eigendecomposition of a matrix of side %lld (info %lld)",
                                             (long long)matrix->side, (long long)info));
+        matrix->state = lqf_matrix::kEigenvectors;
     });
 }

@@ -107,9 +107,9 @@ TEST_CASE("cpu Cholesky factors, solves and inverts, with the same bits for any 
 TEST_CASE("cpu Cholesky names the pivot that fails") {
     Device device(cpu_ops(), 2), reference(reference_ops());
     const int64_t side = 300;
-    for (int64_t bad : {0, 130, 299}) {
+    for (auto [bad, pivot] : {std::pair{0, -1.0}, {130, -1.0}, {299, -1.0}, {130, std::nan("")}, {299, INFINITY}}) {
         Doubles a(size_t(side * side));
-        for (int64_t i = 0; i < side; ++i) a[i * side + i] = i == bad ? -1 : 1;
+        for (int64_t i = 0; i < side; ++i) a[i * side + i] = i == bad ? pivot : 1;
         Doubles b = a, c = a;
         CHECK(device.ops.cholesky(device.threads, side, b.data()) == bad + 1);
         CHECK(reference.ops.cholesky(reference.threads, side, c.data()) == bad + 1);

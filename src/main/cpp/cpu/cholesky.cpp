@@ -3,6 +3,7 @@
 #include <lapacke.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "cpu_ops.h"
@@ -25,13 +26,21 @@ struct Tiles {
 
 }  // namespace
 
+int potrf(int side, double* a, int stride) {
+    // Row-major lower is column-major upper.
+    const int info = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', side, a, stride);
+    if (info != 0) return info;
+    for (int i = 0; i < side; ++i)
+        if (!std::isfinite(a[int64_t(i) * stride + i])) return i + 1;
+    return 0;
+}
+
 // Right-looking: factor a diagonal tile, solve the tiles below it, subtract their products from the tiles to the right.
 int64_t cholesky(Threads& threads, int64_t side, double* a) {
     const Tiles t{side, a};
     const int stride = int(side);
     for (int64_t k = 0; k < t.count(); ++k) {
-        // Row-major lower is column-major upper.
-        const int info = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', t.size(k), t.at(k, k), stride);
+        const int info = potrf(t.size(k), t.at(k, k), stride);
         if (info != 0) return k * kTile + info;
         const int64_t below = t.count() - k - 1;
         threads.each(below, [&](int64_t task, int) {

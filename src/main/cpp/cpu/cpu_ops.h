@@ -53,6 +53,8 @@ int64_t spd_inverse(int64_t side, const double* a, double divisor, double shift,
 int64_t symmetric_eigen(int64_t side, const double* a, double divisor, float* vectors, double* values);
 void gram(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, double* out,
           int64_t out_stride);
+// Lower triangle of row-major a becomes L; 0 or the 1-based pivot that was not positive and finite: LAPACK alone lets NaN pass.
+int potrf(int side, double* a, int stride);
 int64_t cholesky(Threads&, int64_t side, double* a);
 void cholesky_solve(Threads&, int64_t side, const double* l, int64_t columns, double* x);
 void cholesky_inverse(Threads&, int64_t side, double* l);

@@ -11,7 +11,7 @@ int64_t spd_inverse(int64_t side, const double* a, double divisor, double shift,
     std::vector<double> work(size_t(side * side));
     for (int64_t k = 0; k < side * side; ++k) work[k] = a[k] / divisor;
     for (int64_t k = 0; k < side; ++k) work[k * side + k] += shift;
-    int info = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', int(side), work.data(), int(side));
+    int info = potrf(int(side), work.data(), int(side));
     if (info == 0) info = LAPACKE_dpotri_work(LAPACK_COL_MAJOR, 'U', int(side), work.data(), int(side));
     if (info != 0) return info;
     for (int64_t i = 0; i < side; ++i)  // column-major upper is row-major lower
