@@ -18,7 +18,8 @@ import org.lqf.engine.DeviceVector;
  * zero along a quarter of a cosine, which averages the noise of the batches away.
  *
  * @param epochs passes over the images, ≥ 1
- * @param rate learning rate, or NaN: (1 − m)/λmax of the preconditioned batch Hessian, measured
+ * @param rate learning rate, or NaN: 0.5/λmax of the preconditioned batch Hessian, measured (stable
+ *     up to 2(1 + m)/λmax)
  * @param momentum m in [0, 1)
  */
 public record Sgd(int epochs, double rate, double momentum) {
@@ -64,10 +65,7 @@ public record Sgd(int epochs, double rate, double momentum) {
         delta.write(stored.get().vector("delta"));
         velocity.write(stored.get().vector("velocity"));
       } else {
-        first =
-            Double.isNaN(rate)
-                ? (1 - momentum) / LargestEigenvalue.ofBatches(problem, factors)
-                : rate;
+        first = Double.isNaN(rate) ? 0.5 / LargestEigenvalue.ofBatches(problem, factors) : rate;
       }
       for (int epoch = begin; epoch < epochs; epoch++) {
         double epochRate = first * schedule(epoch);

@@ -43,7 +43,7 @@ public record LqfConfig(
     long seed) {
 
   public static final double DEFAULT_TARGET_SCALE = 15;
-  public static final double DEFAULT_RELATIVE_RIDGE = 1e-3;
+  public static final double DEFAULT_RELATIVE_RIDGE = 1e-4;
   public static final double DEFAULT_RELATIVE_DAMPING = 10;
 
   public LqfConfig {
