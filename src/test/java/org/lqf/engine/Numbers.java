@@ -40,9 +40,13 @@ public final class Numbers {
   }
 
   public static double dot(float[] a, float[] b) {
+    return dot(widen(a), widen(b));
+  }
+
+  public static double dot(double[] a, double[] b) {
     double sum = 0;
     for (int i = 0; i < a.length; i++) {
-      sum += (double) a[i] * b[i];
+      sum += a[i] * b[i];
     }
     return sum;
   }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.lqf.engine.Numbers.assertClose;
+import static org.lqf.engine.Numbers.dot;
 import static org.lqf.engine.Numbers.norm;
 
 import java.util.Arrays;
@@ -100,14 +101,8 @@ abstract class OpContract {
     Trial trial = shape.normal(SEED + 30);
     Verbs verbs = run(device, trial);
     double[] u = Numbers.widen(trial.cotangent());
-    double left = 0;
-    for (int i = 0; i < u.length; i++) {
-      left += u[i] * verbs.jvp()[i];
-    }
-    double right = 0;
-    for (int i = 0; i < trial.delta().length; i++) {
-      right += trial.delta()[i] * verbs.vjp()[i];
-    }
+    double left = dot(u, verbs.jvp());
+    double right = dot(Numbers.widen(trial.delta()), verbs.vjp());
     double scale = norm(u) * norm(verbs.jvp());
     assertEquals(left, right, EPSILON * Math.sqrt(shape.reduction()) * scale);
   }
