@@ -49,14 +49,14 @@ int32_t lqf_vector_destroy(lqf_vector* vector) {
 int32_t lqf_vector_write(lqf_vector* vector, int64_t offset, const float* source, int64_t count) {
     return with(vector, [&](const Ops& ops, Threads&) {
         check_range(vector, offset, source, count);
-        ops.copy_in(vector->data() + offset, source, size_t(count) * sizeof(float));
+        if (count > 0) ops.copy_in(vector->data() + offset, source, size_t(count) * sizeof(float));
     });
 }
 
 int32_t lqf_vector_read(lqf_vector* vector, int64_t offset, float* target, int64_t count) {
     return with(vector, [&](const Ops& ops, Threads&) {
         check_range(vector, offset, target, count);
-        ops.copy_out(target, vector->data() + offset, size_t(count) * sizeof(float));
+        if (count > 0) ops.copy_out(target, vector->data() + offset, size_t(count) * sizeof(float));
     });
 }
 
