@@ -68,6 +68,11 @@ class EngineTest {
       assertEquals(plan.memoryBytes() + shared, engine.memoryBytes());
       plan.close();
       assertEquals(shared, engine.memoryBytes(), "scratch stays for the next plan");
+      Plan wider = engine.compile(Goldens.kinds(), 20);
+      long grown = wider.sharedMemoryBytes();
+      assertTrue(grown > shared);
+      assertEquals(wider.memoryBytes() + grown, engine.memoryBytes(), "scratch grows");
+      wider.close();
     }
   }
 
