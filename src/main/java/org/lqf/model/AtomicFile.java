@@ -3,6 +3,7 @@ package org.lqf.model;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -14,16 +15,21 @@ import java.util.UUID;
  * new one. The data goes to a temporary file in the same folder, is synced to the disk, and is then
  * renamed over the target.
  */
-final class AtomicFile {
+public final class AtomicFile {
 
   /** Writes the whole content, in order. */
-  interface Content {
+  public interface Content {
     void writeTo(FileChannel channel) throws IOException;
   }
 
   private AtomicFile() {}
 
-  static void write(Path target, Content content) throws IOException {
+  /**
+   * Writes.
+   *
+   * @throws IOException that names the file
+   */
+  public static void write(Path target, Content content) throws IOException {
     Path absolute = target.toAbsolutePath();
     Path name = absolute.getFileName();
     Path folder = absolute.getParent();
@@ -37,6 +43,10 @@ final class AtomicFile {
           FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
         content.writeTo(channel);
         channel.force(true);
+      } catch (FileSystemException e) {
+        throw e;
+      } catch (IOException e) { // a full disk, without the name of the file
+        throw new IOException("%s: %s".formatted(target, e.getMessage()), e);
       }
       Files.move(
           temporary, absolute, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
@@ -48,7 +58,8 @@ final class AtomicFile {
     }
   }
 
-  static void writeFully(FileChannel channel, ByteBuffer bytes) throws IOException {
+  /** Writes the rest of a buffer. */
+  public static void writeFully(FileChannel channel, ByteBuffer bytes) throws IOException {
     while (bytes.hasRemaining()) {
       channel.write(bytes);
     }

@@ -39,13 +39,29 @@ public final class Evaluation {
           "%s has classes %s, the model has %s"
               .formatted(images.root(), images.classes(), classifier.labels()));
     }
+    int[] given = predict(classifier, images, progress);
+    int[][] counts = new int[images.classes().size()][images.classes().size()];
+    for (int i = 0; i < given.length; i++) {
+      counts[images.images().get(i).label()][given[i]]++;
+    }
+    return new ConfusionMatrix(classifier.labels(), counts);
+  }
+
+  /**
+   * The index of the class that each image is given, [images.size()].
+   *
+   * @param images with any labels, which are not looked at
+   * @throws IOException if an image cannot be decoded; the message names it
+   */
+  public static int[] predict(Classifier classifier, ImageFolder images, Progress progress)
+      throws IOException {
     int classes = classifier.labels().size();
     int batch = classifier.maxBatch();
-    int[][] counts = new int[classes][classes];
     float[] scores = new float[batch * classes];
     float[] ready = new float[batch * classifier.imageLength()];
     float[] spare = ready.clone();
     List<ImageFile> files = images.images();
+    int[] given = new int[files.size()];
     ExecutorService decoder =
         Executors.newSingleThreadExecutor(
             task -> {
@@ -61,7 +77,7 @@ public final class Evaluation {
         next = decoder.submit(decoding(classifier, files, from + batch, spare));
         classifier.scores(ready, n, scores);
         for (int i = 0; i < n; i++) {
-          counts[files.get(from + i).label()][largest(scores, i * classes, classes)]++;
+          given[from + i] = largest(scores, i * classes, classes);
         }
         float[] used = ready;
         ready = spare;
@@ -71,7 +87,7 @@ public final class Evaluation {
     } finally {
       decoder.shutdownNow();
     }
-    return new ConfusionMatrix(classifier.labels(), counts);
+    return given;
   }
 
   /** Prepares the images from {@code from} on into {@code out}; gives their number. */

@@ -92,8 +92,4 @@ final class CheckpointFile implements Checkpoint {
     new Safetensors(texts, tensors).write(file);
     next = System.nanoTime() + INTERVAL_NANOS;
   }
-
-  void delete() throws IOException {
-    Files.deleteIfExists(file);
-  }
 }

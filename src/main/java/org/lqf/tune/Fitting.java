@@ -122,9 +122,6 @@ final class Fitting {
                 preconditioner.factors,
                 delta,
                 file == null ? Checkpoint.NONE : file);
-        if (file != null) {
-          file.delete();
-        }
       }
       LinearisedModel.Origin origin =
           new LinearisedModel.Origin(

@@ -32,8 +32,9 @@ public final class LqfTrainer {
    * @param engine stays the caller's
    * @param hint where the backbone's file lies as seen from the model's, or "": for the model file
    * @param images the training images
-   * @param checkpoint a file, taken up if it is there and belongs to this very training, kept while
-   *     the solver runs, deleted at the end; null for none
+   * @param checkpoint a file, taken up if it is there and belongs to this very training, and
+   *     replaced while the solver runs; the caller deletes it when the model is stored; null for
+   *     none
    * @throws IllegalArgumentException if the configuration does not fit the data; says what to do
    * @throws IOException if an image cannot be read, or a checkpoint belongs to another training
    */
