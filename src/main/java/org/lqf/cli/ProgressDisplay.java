@@ -97,7 +97,7 @@ final class ProgressDisplay implements TrainingListener, Evaluation.Progress, Au
     if (Double.isNaN(first)) {
       first = to;
     }
-    fraction = to;
+    fraction = Math.max(fraction, to); // a solver's estimate may go back
   }
 
   private void show(boolean now) {
