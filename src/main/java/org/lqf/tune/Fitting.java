@@ -209,8 +209,8 @@ final class Fitting {
         config,
         images.size(),
         plan.classes(),
-        plan.parameters(),
         macs,
+        GramMatrix.work(plan, images.size(), macs),
         GramMatrix.bytes(images.size(), plan.classes(), plan.parameters()),
         freeMemory());
   }
