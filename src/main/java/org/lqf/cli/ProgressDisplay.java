@@ -72,6 +72,17 @@ final class ProgressDisplay implements TrainingListener, Evaluation.Progress, Au
 
   @Override
   public void step(Progress.Step step) {
+    take(step);
+    show(false);
+  }
+
+  /** What is shown after this step, some seconds after the phase began. */
+  String line(Progress.Step step, double seconds) {
+    take(step);
+    return line(seconds);
+  }
+
+  private void take(Progress.Step step) {
     StringBuilder text = new StringBuilder("iteration " + step.iteration());
     if (!Double.isNaN(step.loss())) {
       text.append(", loss %.5g".formatted(step.loss()));
@@ -81,7 +92,6 @@ final class ProgressDisplay implements TrainingListener, Evaluation.Progress, Au
     }
     state = text.toString();
     advance(step.fraction());
-    show(false);
   }
 
   @Override
@@ -106,7 +116,7 @@ final class ProgressDisplay implements TrainingListener, Evaluation.Progress, Au
       return;
     }
     shown = time;
-    String line = line(time);
+    String line = line((time - start) / 1e9);
     if (columns > 0) {
       err.print("\r" + line + "\033[K"); // erases what is left of a longer line
       painted = true;
@@ -116,7 +126,7 @@ final class ProgressDisplay implements TrainingListener, Evaluation.Progress, Au
     err.flush();
   }
 
-  private String line(long time) {
+  private String line(double seconds) {
     StringBuilder line = new StringBuilder(phase);
     if (columns > 0) {
       int full = (int) Math.round(BAR * fraction);
@@ -125,7 +135,6 @@ final class ProgressDisplay implements TrainingListener, Evaluation.Progress, Au
     if (fraction > 0) {
       line.append(" %3.0f %%".formatted(100 * fraction));
     }
-    double seconds = (time - start) / 1e9;
     if (fraction > first && seconds > 1) {
       long left = Math.round(seconds * (1 - fraction) / (fraction - first));
       line.append(", %d:%02d left".formatted(left / 60, left % 60));
