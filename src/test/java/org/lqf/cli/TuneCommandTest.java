@@ -97,13 +97,14 @@ class TuneCommandTest {
   @ParameterizedTest
   @CsvSource({"gram", "cg", "cg-kfac", "sgd", "sgd-kfac"})
   void sameSeedGivesSameFileWithOneThreadAndTwo(String solver) throws IOException {
+    Path images = data.resolve("train"); // testing changes no file
     Path one = folder.resolve("one.lqf");
     Path two = folder.resolve("two.lqf");
     Path again = folder.resolve("again.lqf");
     Object[] options = {"--solver", solver, "--epochs", 2, "--iterations", 10, "--seed", 3};
-    Cli.tune(data, append(options, "--out", one, "--threads", 1)).succeeded();
-    Cli.tune(data, append(options, "--out", two, "--threads", 2)).succeeded();
-    Cli.tune(data, append(options, "--out", again, "--threads", 2)).succeeded();
+    Cli.tune(images, append(options, "--out", one, "--threads", 1)).succeeded();
+    Cli.tune(images, append(options, "--out", two, "--threads", 2)).succeeded();
+    Cli.tune(images, append(options, "--out", again, "--threads", 2)).succeeded();
     assertArrayEquals(Files.readAllBytes(one), Files.readAllBytes(two));
     assertArrayEquals(Files.readAllBytes(two), Files.readAllBytes(again));
   }
@@ -118,7 +119,7 @@ class TuneCommandTest {
   void optionsReachTheTraining() throws IOException {
     Path out = folder.resolve("tiny.lqf");
     Cli.tune(
-            data,
+            data.resolve("train"),
             append(
                 new Object[] {"--out", out, "--size", 20, "--solver", "SGD-KFAC", "--epochs", 2},
                 "--ridge",
