@@ -3,6 +3,7 @@ package org.lqf.engine;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicLong;
 import org.lqf.binding.Lqf;
 import org.lqf.binding.LqfPlan;
 import org.lqf.model.Backbone;
@@ -27,6 +28,7 @@ public final class Plan extends Handle {
   private final int maxBatch;
   private final int imageSize;
   private volatile int images; // n, 0 before forward
+  private final AtomicLong forwards = new AtomicLong();
 
   Plan(LqfPlan plan, Backbone backbone, Set<String> linearised, int maxBatch) {
     super(plan, Lqf::lqf_plan_destroy);
@@ -69,6 +71,14 @@ public final class Plan extends Handle {
   }
 
   /**
+   * A number that changes with every forward, predict and setParameters: as long as it stays, the
+   * images that the plan keeps are the same.
+   */
+  public long forwards() {
+    return forwards.get();
+  }
+
+  /**
    * Evaluates f(x; w0) and keeps what the other verbs need.
    *
    * @param batch [n, channels, height, width], read; more may follow
@@ -76,7 +86,7 @@ public final class Plan extends Handle {
    */
   public void forward(float[] batch, int n) {
     checkImages(batch.length, n);
-    images = 0;
+    forget();
     call(() -> Lqf.lqf_plan_forward(pointer, batch, n), this);
     images = n;
   }
@@ -90,7 +100,7 @@ public final class Plan extends Handle {
       throw new IllegalArgumentException("images must be a direct buffer in native byte order");
     }
     checkImages(batch.remaining(), n);
-    images = 0;
+    forget();
     call(() -> Lqf.lqf_plan_forward(pointer, batch, n), this);
     images = n;
   }
@@ -163,7 +173,7 @@ public final class Plan extends Handle {
           "scores: %d images of %d classes need %d floats, got %d"
               .formatted(n, classes(), (long) n * classes(), scores.length));
     }
-    images = 0;
+    forget();
     call(() -> Lqf.lqf_plan_predict(pointer, delta.pointer, batch, n, scores), this, delta);
     images = n;
   }
@@ -175,7 +185,7 @@ public final class Plan extends Handle {
    */
   public void setParameters(DeviceVector parameters) {
     checkParameters("parameters", parameters);
-    images = 0;
+    forget();
     call(() -> Lqf.lqf_plan_set_parameters(pointer, parameters.pointer), this, parameters);
   }
 
@@ -198,6 +208,11 @@ public final class Plan extends Handle {
   public String toString() {
     return "Plan[%s, %d of %d layers linearised, up to %d images]"
         .formatted(backbone.name(), linearised.size(), backbone.blocks().size(), maxBatch);
+  }
+
+  private void forget() {
+    images = 0;
+    forwards.incrementAndGet();
   }
 
   private long memory(int which) {

@@ -76,7 +76,7 @@ public record Sgd(int epochs, double rate, double momentum) {
                 epoch,
                 (images, n, targets) -> {
                   gradient.set(delta).scale(problem.ridge());
-                  squares[0] += problem.addGradient(images, n, targets, delta, 1.0 / n, gradient);
+                  problem.addGradient(images, n, targets, delta, 1.0 / n, gradient, squares);
                   if (factors == null) {
                     velocity.scale(momentum).add(-epochRate, gradient);
                   } else {

@@ -33,8 +33,12 @@ import org.lqf.solve.Solution;
 /** One training from images to model, step by step in the order of the recipe. */
 final class Fitting {
 
-  private static final long ACTIVATION_BYTES = 1L << 28; // of one batch
+  private static final long ACTIVATION_BYTES = 1L << 28; // of one batch of many
   private static final int MAX_BATCH = 64;
+
+  /** Part of the free memory that activations may take so that the plan keeps all images. */
+  private static final double KEPT_SHARE = 0.25;
+
   private static final double MOMENTUM = 0.9;
 
   private final Engine engine;
@@ -63,7 +67,7 @@ final class Fitting {
     this.folder = folder;
     this.config = config;
     this.listener = listener;
-    this.batch = batchSize(sized, config);
+    this.batch = batchSize(sized, folder.size(), config);
     listener.phase("reading images");
     ImageTransform transform =
         new ImageTransform(
@@ -74,14 +78,20 @@ final class Fitting {
     this.images = fits ? onDisk.inMemory(config.readers()) : onDisk;
   }
 
-  /** A batch whose activations fit into the memory meant for them. */
-  private static int batchSize(Backbone network, LqfConfig config) {
-    long floats = network.shapes().values().stream().mapToLong(Shape::size).sum();
-    long most = Math.max(1, Math.min(MAX_BATCH, ACTIVATION_BYTES / (4 * floats)));
+  /**
+   * All images if their activations fit into memory, else a batch whose activations do; nothing but
+   * the time depends on it.
+   */
+  private static int batchSize(Backbone network, int images, LqfConfig config) {
+    long bytes = 4 * network.shapes().values().stream().mapToLong(Shape::size).sum();
     if (config.solver().stochastic() || config.augment()) {
-      most = Math.max(most, config.batch());
+      long most = Math.max(1, Math.min(MAX_BATCH, ACTIVATION_BYTES / bytes));
+      return (int) Math.max(most, config.batch());
     }
-    return (int) most;
+    if (images * bytes < KEPT_SHARE * freeMemory()) {
+      return images;
+    }
+    return (int) Math.max(1, Math.min(MAX_BATCH, ACTIVATION_BYTES / bytes));
   }
 
   TrainingReport run(String hint, @Nullable Path checkpoint) throws IOException {
