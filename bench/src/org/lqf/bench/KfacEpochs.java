@@ -26,10 +26,13 @@ import org.lqf.tune.TrainingReport;
  */
 public final class KfacEpochs {
 
-  private static final int EPOCHS = 60;
-  private static final double[] RATES = {
-    1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3
-  };
+  private static final int EPOCHS = 40;
+
+  /** Learning rates by solver; a best one at an end of its list would call for more. */
+  private static final Map<Solver, double[]> RATES =
+      Map.of(
+          Solver.SGD, new double[] {3e-7, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4},
+          Solver.SGD_KFAC, new double[] {0.003, 0.01, 0.03, 0.1, 0.3, 1});
 
   private KfacEpochs() {}
 
@@ -63,7 +66,7 @@ public final class KfacEpochs {
       Map<String, Run> best = new LinkedHashMap<>();
       for (Solver solver : List.of(Solver.SGD, Solver.SGD_KFAC)) {
         List<Run> runs = new ArrayList<>();
-        for (double rate : RATES) {
+        for (double rate : RATES.get(solver)) {
           Run run = run(engine, backbone, images, config.withSolver(solver).withRate(rate));
           System.err.printf("%s rate %.0e: loss %.4f%n", solver, rate, run.last());
           runs.add(run);
