@@ -28,8 +28,8 @@ final class OutputFile {
     long free = Files.getFileStore(folder).getUsableSpace();
     if (free < bytes) {
       throw new IOException(
-          "%s: needs %d MB, but only %d MB are free in %s"
-              .formatted(file, (bytes >> 20) + 1, free >> 20, folder));
+          "%s: needs %.1f MB, but only %.1f MB are free in %s"
+              .formatted(file, bytes / 1e6, free / 1e6, folder));
     }
   }
 

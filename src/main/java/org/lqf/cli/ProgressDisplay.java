@@ -16,6 +16,7 @@ final class ProgressDisplay implements TrainingListener, Evaluation.Progress, Au
 
   private static final int BAR = 20; // characters
   private static final long PAINT_NANOS = 100_000_000L;
+  private static final double ENOUGH = 0.02; // of the work must be done to tell the time left
   private static final long LINE_NANOS = 5_000_000_000L;
 
   private final PrintWriter err;
@@ -135,9 +136,8 @@ final class ProgressDisplay implements TrainingListener, Evaluation.Progress, Au
     if (fraction > 0) {
       line.append(" %3.0f %%".formatted(100 * fraction));
     }
-    if (fraction > first && seconds > 1) {
-      long left = Math.round(seconds * (1 - fraction) / (fraction - first));
-      line.append(", %d:%02d left".formatted(left / 60, left % 60));
+    if (fraction - first > ENOUGH && seconds > 1) {
+      line.append(", ").append(time(seconds * (1 - fraction) / (fraction - first))).append(" left");
     }
     if (!state.isEmpty()) {
       line.append(", ").append(state);
@@ -148,6 +148,13 @@ final class ProgressDisplay implements TrainingListener, Evaluation.Progress, Au
     return columns > 0 && line.length() >= columns
         ? line.substring(0, columns - 1)
         : line.toString();
+  }
+
+  private static String time(double seconds) {
+    long s = Math.round(seconds);
+    return s < 3600
+        ? "%d:%02d".formatted(s / 60, s % 60)
+        : "%d:%02d:%02d".formatted(s / 3600, s / 60 % 60, s % 60);
   }
 
   /** Erases the progress line, before something else is printed. */

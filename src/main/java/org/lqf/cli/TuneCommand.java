@@ -120,7 +120,8 @@ final class TuneCommand implements Callable<Integer> {
       throw new IOException(out + " is already there; give --force to replace it");
     }
     if (out != null) {
-      OutputFile.check(out, 16 * network.parameters()); // Δ, and three vectors of a checkpoint
+      // A checkpoint has up to three vectors of floats, and lies beside the one it replaces.
+      OutputFile.check(out, 24 * network.parameters());
     }
     if (metrics != null) {
       OutputFile.check(metrics, 1);

@@ -78,6 +78,7 @@ class MainTest {
     String message =
         assertThrows(IOException.class, () -> OutputFile.check(file, Long.MAX_VALUE)).getMessage();
     assertTrue(
-        message.matches("\\Q" + file + "\\E: needs \\d+ MB, but only \\d+ MB are free in .*"));
+        message.matches(
+            "\\Q" + file + "\\E: needs \\d+\\.\\d MB, but only \\d+\\.\\d MB are free in .*"));
   }
 }

@@ -55,6 +55,9 @@ class ProgressDisplayTest {
     assertEquals( // half of the work that was left after the first report took 60 s
         "solving by cg [=============       ]  63 %, 1:00 left, iteration 9",
         display.line(new Progress.Step(9, 0.625, Double.NaN, Double.NaN), 60));
+    assertEquals(
+        "solving by cg [=============       ]  63 %, 1:00:05 left, iteration 9",
+        display.line(new Progress.Step(9, 0.625, Double.NaN, Double.NaN), 3605));
     display.close();
   }
 
