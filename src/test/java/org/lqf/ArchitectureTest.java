@@ -73,10 +73,6 @@ class ArchitectureTest {
   static final ArchRule onlyTheCommandLineSeesPicocli = only("picocli..", "org.lqf.cli..");
 
   @ArchTest
-  static final ArchRule onlyTheCommandLineSeesTheProgressBar =
-      only("me.tongfei..", "org.lqf.cli..");
-
-  @ArchTest
   static final ArchRule onlyTheCommandLineChoosesALogger =
       only("ch.qos.logback..", "org.lqf.cli..");
 
