@@ -56,7 +56,7 @@ public final class LossPlot {
       svg.append(text(x(epoch, last), HEIGHT - BOTTOM + 18, "middle", Integer.toString(epoch)));
     }
     svg.append(text(WIDTH / 2.0, HEIGHT - 6, "middle", "epochs"));
-    svg.append(text(LEFT, 14, "start", "training loss above the optimum"));
+    svg.append(text(LEFT, 14, "start", "training loss"));
     for (int c = 1; c < names.length; c++) {
       String colour = COLOURS.get((c - 1) % COLOURS.size());
       StringBuilder points = new StringBuilder();

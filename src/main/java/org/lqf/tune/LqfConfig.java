@@ -83,7 +83,7 @@ public record LqfConfig(
         32,
         OptionalDouble.empty(),
         false,
-        1e-3,
+        5e-4,
         1000,
         Runtime.getRuntime().availableProcessors(),
         0);
