@@ -25,7 +25,8 @@ final class OutputFile {
     if (!Files.isWritable(folder)) {
       throw new IOException("%s: cannot write in the folder %s".formatted(file, folder));
     }
-    long free = Files.getFileStore(folder).getUsableSpace();
+    long free =
+        folder.toFile().getUsableSpace(); // FileStore asks mtab, which lacks a chroot's root
     if (free < bytes) {
       throw new IOException(
           "%s: needs %.1f MB, but only %.1f MB are free in %s"

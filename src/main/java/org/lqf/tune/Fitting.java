@@ -250,7 +250,7 @@ final class Fitting {
     }
     listener.phase("Kronecker factors");
     double damping = config.damping().orElse(LqfConfig.DEFAULT_RELATIVE_DAMPING * ridge);
-    KroneckerFactors factors = KroneckerFactors.create(plan, Sharing.EXPAND);
+    KroneckerFactors factors = KroneckerFactors.create(plan, Sharing.REDUCE);
     try {
       samples.forEach(
           Samples.IN_ORDER,

@@ -44,7 +44,7 @@ public record LqfConfig(
 
   public static final double DEFAULT_TARGET_SCALE = 15;
   public static final double DEFAULT_RELATIVE_RIDGE = 1e-4;
-  public static final double DEFAULT_RELATIVE_DAMPING = 100;
+  public static final double DEFAULT_RELATIVE_DAMPING = 10;
 
   public LqfConfig {
     require(size >= 0 && size <= 16_384, "size", "0 to 16384 pixels", size);
