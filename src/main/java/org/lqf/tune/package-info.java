@@ -8,8 +8,8 @@
  *
  * <p>Kronecker factors are of the reduce kind: expand counts the positions of a convolution as
  * independent, so that what they do together keeps a large eigenvalue, and the stable learning rate
- * of SGD falls with it. Measured on 1,000 images: with expand, preconditioned SGD needed more
- * epochs than plain SGD; with reduce about half as many (README, Numbers).
+ * of SGD falls with it. Measured: with expand, preconditioned SGD needed more epochs than plain
+ * SGD; with reduce a quarter of them (README, Numbers).
  */
 @NullMarked
 package org.lqf.tune;
