@@ -9,7 +9,6 @@ import org.lqf.engine.Plan;
 import org.lqf.model.Backbone;
 import org.lqf.model.LinearisedModel;
 import org.lqf.solve.Certificate;
-import org.lqf.solve.LeastSquares;
 import org.lqf.solve.Samples;
 
 /**
@@ -220,11 +219,55 @@ public final class FittedModel implements AutoCloseable {
     }
   }
 
-  /** What is proven of a Δ on these images at ridge λ: one pass. */
-  Certificate certify(Samples of, double lambda, DeviceVector direction) throws IOException {
-    try (LeastSquares problem = new LeastSquares(engine, plan, of, lambda);
-        DeviceVector gradient = engine.vector(direction.length())) {
-      return problem.certify(direction, gradient);
+  /** y − f(x; w0) − J·direction, [size, C]; a null direction is 0. */
+  double[] errors(Samples of, @Nullable DeviceVector direction) throws IOException {
+    double[] errors = outputs(of, direction);
+    int[] at = new int[1];
+    of.forEach(
+        Samples.IN_ORDER,
+        (images, n, y) -> {
+          for (int i = 0; i < n * classes(); i++, at[0]++) {
+            errors[at[0]] = y[i] - errors[at[0]];
+          }
+        });
+    return errors;
+  }
+
+  /**
+   * What one pass tells of a Δ.
+   *
+   * @param errors y − f(x), [size, C]
+   */
+  record Check(double[] errors, Certificate certificate) {}
+
+  /** Residuals, loss and gradient of a Δ on these images at ridge λ: forward, jvp and vjp. */
+  Check check(Samples of, double lambda, DeviceVector direction) throws IOException {
+    double[] errors = new double[Math.multiplyExact(of.size(), classes())];
+    double[] squares = new double[1];
+    int[] at = new int[1];
+    try (DeviceVector gradient = engine.vector(direction.length());
+        DeviceVector out = engine.vector((long) plan.maxBatch() * classes());
+        DeviceVector product = engine.vector(out.length())) {
+      gradient.set(direction).scale(lambda);
+      float[] values = new float[(int) out.length()];
+      of.forEach(
+          Samples.IN_ORDER,
+          (images, n, y) -> {
+            plan.forward(images, n);
+            plan.outputs(out);
+            plan.jvp(direction, product);
+            out.add(1, product);
+            out.read(values);
+            for (int i = 0; i < n * classes(); i++) {
+              double error = y[i] - values[i];
+              errors[at[0]++] = error;
+              squares[0] += error * error;
+              values[i] = (float) (-error / of.size());
+            }
+            plan.vjp(out.write(values), gradient);
+          });
+      double loss = squares[0] / (2 * of.size()) + lambda / 2 * direction.dot(direction);
+      return new Check(errors, new Certificate(loss, gradient.norm(), lambda));
     }
   }
 

@@ -28,7 +28,7 @@ class ClosedFormsTest {
 
   @BeforeAll
   static void open() throws IOException {
-    engine = Engine.open("cpu", 2);
+    engine = Engine.open("cpu", 1);
     fitted =
         FittedModel.open(
             engine,
@@ -155,7 +155,7 @@ class ClosedFormsTest {
       assertClose(split.output(), sum, 1e-5, "sum");
       assertEquals(0, Numbers.norm(split.rest()) / Numbers.norm(split.output()), BOUND);
       Attribution byModel = Attribution.of(fitted, fitted.alpha(), image, cross);
-      assertEquals(0, Numbers.norm(byModel.rest()) / Numbers.norm(split.output()), 5e-3);
+      assertEquals(0, Numbers.norm(byModel.rest()) / Numbers.norm(split.output()), 2e-2);
       int best = split.ranking(0).get(0);
       assertEquals(Arrays.stream(column(actual, 0)).max().orElseThrow(), split.term(best, 0));
     }
@@ -179,10 +179,15 @@ class ClosedFormsTest {
       }
     }
     double[] tiled = new double[expected.length];
-    ImageArray test =
-        ImageArray.unlabelled(TinyProblem.TEST_IMAGES, TinyProblem.TEST, C, TinyProblem.BATCH);
+    int batch = 4; // divides neither
+    ImageArray train =
+        ImageArray.labelled(
+            TinyProblem.TRAIN_IMAGES, TinyProblem.TRAIN_LABELS, C, TinyProblem.SCALE, batch);
+    ImageArray test = ImageArray.unlabelled(TinyProblem.TEST_IMAGES, TinyProblem.TEST, C, batch);
+    FittedModel small =
+        FittedModel.open(engine, TinyProblem.BACKBONE, fitted.model(), train, batch);
     CrossKernel.forEach(
-        fitted,
+        small,
         test,
         (first, n, cross, own) -> {
           System.arraycopy(cross, 0, tiled, first * C * N * C, cross.length);
@@ -190,6 +195,7 @@ class ClosedFormsTest {
           assertClose(self, Arrays.copyOf(own, C * C), 1e-5, "k(x, x)");
         });
     assertClose(expected, tiled, 1e-5, "tiles");
+    small.close();
     double[] one = CrossKernel.of(fitted, TinyProblem.testImage(1));
     assertClose(Arrays.copyOfRange(expected, C * N * C, 2 * C * N * C), one, 1e-5, "jvps");
   }
