@@ -16,7 +16,6 @@ import org.lqf.model.Backbone;
 import org.lqf.model.InputSpec;
 import org.lqf.model.LinearisedModel;
 import org.lqf.model.ParameterBlock;
-import org.lqf.solve.ConjugateGradient;
 import org.lqf.solve.GramSolver;
 import org.lqf.solve.LeastSquares;
 import org.lqf.solve.Progress;
@@ -90,33 +89,28 @@ final class TinyProblem {
   }
 
   static LinearisedModel train(Engine engine, Samples samples, double ridge) throws IOException {
-    try (Plan plan = engine.compile(NETWORK, BATCH);
+    return train(engine, samples, ridge, allLayers());
+  }
+
+  static LinearisedModel train(Engine engine, Samples samples, double ridge, Set<String> layers)
+      throws IOException {
+    try (Plan plan = engine.compile(NETWORK, layers, BATCH);
         LeastSquares problem = new LeastSquares(engine, plan, samples, ridge);
         DeviceVector delta = engine.vector(plan.parameters())) {
       Solution solution = GramSolver.solve(problem, delta, Progress.NONE);
-      return model(samples.size(), delta.toArray(), solution, ridge);
+      return model(samples.size(), delta.toArray(), solution, ridge, layers);
     }
   }
 
-  /** A model trained from Δ = 0 by conjugate gradients until single precision ends. */
-  static float[] trainByCg(Engine engine, Samples samples, double ridge) throws IOException {
-    try (Plan plan = engine.compile(NETWORK, BATCH);
-        LeastSquares problem = new LeastSquares(engine, plan, samples, ridge);
-        DeviceVector delta = engine.vector(plan.parameters())) {
-      new ConjugateGradient(1e-7, 2000)
-          .solve(problem, null, delta, Progress.NONE, org.lqf.solve.Checkpoint.NONE);
-      return delta.toArray();
-    }
-  }
-
-  static LinearisedModel model(int samples, float[] delta, Solution solution, double ridge) {
+  static LinearisedModel model(
+      int samples, float[] delta, Solution solution, double ridge, Set<String> layers) {
     return new LinearisedModel(
         new LinearisedModel.Origin("resnet8", BACKBONE.digest(), "", "none", "test"),
         BACKBONE.input(),
         LABELS,
         head(),
         new float[CLASSES],
-        allLayers(),
+        layers,
         delta,
         new LinearisedModel.Fit(
             "gram",

@@ -78,13 +78,20 @@ final class Truth {
 
   /** Dual solution of a training on these images (indices may be test images), [n, C]. */
   double[] alpha(int[] images, int[] labels, double mu) {
+    double[] weights = new double[images.length];
+    Arrays.fill(weights, 1);
+    return alpha(images, labels, weights, mu);
+  }
+
+  /** The same where each image counts as often as its weight says, [n, C]. */
+  double[] alpha(int[] images, int[] labels, double[] weights, double mu) {
     int side = images.length * C;
     double[][] system = new double[side][side + 1];
     for (int i = 0; i < side; i++) {
       for (int j = 0; j < side; j++) {
         system[i][j] = kernel[images[i / C] * C + i % C][images[j / C] * C + j % C];
       }
-      system[i][i] += mu;
+      system[i][i] += mu / weights[i / C];
       double y = labels[i / C] == i % C ? TinyProblem.SCALE : 0;
       system[i][side] = y - base.get(images[i / C])[i % C];
     }
