@@ -206,7 +206,7 @@ class UncertaintyTest {
     assertEquals(0.841344746068543, Confidence.normal(1), 1e-14);
     assertEquals(0.998650101968370, Confidence.normal(3), 1e-14);
     assertEquals(2.866515718791939e-7, Confidence.normal(-5), 1e-19);
-    assertEquals(2.866515718791939e-7, Confidence.normal(Math.nextUp(-5)), 1e-15);
+    assertEquals(2.866515718791939e-7, Confidence.normal(Math.nextUp(-5.0)), 1e-15);
   }
 
   @Test
