@@ -1,0 +1,86 @@
+// Elementwise loops over any number of floats, the last few one by one. Included by kernels_table.h.
+namespace lqf::LQF_ISA {
+
+static void leaky_relu(int64_t count, float slope, const float* z, float* y) {
+    const Block a = broadcast(slope);
+    int64_t i = 0;
+    for (; i + cpu::kBlock <= count; i += cpu::kBlock) {
+        const Block value = load(z + i);
+        store(y + i, where_positive(value, value, mul(a, value)));
+    }
+    for (; i < count; ++i) y[i] = z[i] > 0 ? z[i] : slope * z[i];
+}
+
+static void leaky_relu_scale(int64_t count, float slope, const float* y, const float* y_bar, float* z_bar,
+                             bool accumulate) {
+    const Block a = broadcast(slope);
+    int64_t i = 0;
+    for (; i + cpu::kBlock <= count; i += cpu::kBlock) {
+        const Block cotangent = load(y_bar + i);
+        const Block scaled = where_positive(load(y + i), cotangent, mul(a, cotangent));
+        store(z_bar + i, accumulate ? add(load(z_bar + i), scaled) : scaled);
+    }
+    for (; i < count; ++i) {
+        const float scaled = y[i] > 0 ? y_bar[i] : slope * y_bar[i];
+        z_bar[i] = accumulate ? z_bar[i] + scaled : scaled;
+    }
+}
+
+static void add_arrays(int64_t count, const float* a, const float* b, float* y) {
+    int64_t i = 0;
+    for (; i + cpu::kBlock <= count; i += cpu::kBlock) store(y + i, add(load(a + i), load(b + i)));
+    for (; i < count; ++i) y[i] = a[i] + b[i];
+}
+
+static void scale(int64_t count, float a, float* x) {
+    const Block factor = broadcast(a);
+    int64_t i = 0;
+    for (; i + cpu::kBlock <= count; i += cpu::kBlock) store(x + i, mul(factor, load(x + i)));
+    for (; i < count; ++i) x[i] *= a;
+}
+
+// Product and sum round apart, so that where a vector is cut into shares does not show in the bits.
+static void axpy(int64_t count, float a, const float* x, float* y) {
+    const Block factor = broadcast(a);
+    int64_t i = 0;
+    for (; i + cpu::kBlock <= count; i += cpu::kBlock) store(y + i, add(load(y + i), mul(factor, load(x + i))));
+    for (; i < count; ++i) y[i] += a * x[i];
+}
+
+// GCC's vectors of double, as wide as the registers.
+typedef double Doubles __attribute__((vector_size(kDoubles * sizeof(double))));
+typedef double UnalignedDoubles
+    __attribute__((vector_size(kDoubles * sizeof(double)), aligned(sizeof(double)), may_alias));
+typedef float Floats __attribute__((vector_size(kDoubles * sizeof(float)), aligned(sizeof(float)), may_alias));
+
+// Sixteen chains of exact products, then a fixed tree: every instruction set gives the same bits.
+static double dot(int64_t count, const float* x, const float* y) {
+    constexpr int kChains = 16;
+    Doubles chains[kChains / kDoubles] = {};
+    int64_t i = 0;
+    for (; i + kChains <= count; i += kChains) {
+#pragma GCC unroll 8
+        for (int k = 0; k < kChains / kDoubles; ++k) {
+            const int64_t at = i + k * kDoubles;
+            chains[k] += __builtin_convertvector(*reinterpret_cast<const Floats*>(x + at), Doubles) *
+                         __builtin_convertvector(*reinterpret_cast<const Floats*>(y + at), Doubles);
+        }
+    }
+    double sums[kChains];
+    for (int k = 0; k < kChains; ++k) sums[k] = chains[k / kDoubles][k % kDoubles];
+    for (; i < count; ++i) sums[i % kChains] += double(x[i]) * double(y[i]);
+    for (int half = kChains / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; ++k) sums[k] += sums[k + half];
+    return sums[0];
+}
+
+static void axpy_double(int64_t count, float a, const float* x, double* y) {
+    int64_t i = 0;
+    for (; i + kDoubles <= count; i += kDoubles) {
+        UnalignedDoubles* target = reinterpret_cast<UnalignedDoubles*>(y + i);
+        *target += __builtin_convertvector(*reinterpret_cast<const Floats*>(x + i), Doubles) * double(a);
+    }
+    for (; i < count; ++i) y[i] += double(a) * double(x[i]);
+}
+
+}  // namespace lqf::LQF_ISA

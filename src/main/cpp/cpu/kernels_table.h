@@ -1,0 +1,54 @@
+// The kernels of one instruction set: include after kernels.h and simd_*.h, with LQF_ISA the namespace. Everything here is static or a
+// template of that namespace, so that no function of one instruction set is ever taken for that of another.
+#ifndef LQF_ISA
+#error "define LQF_ISA"
+#endif
+
+#include "conv_tile.h"
+#include "elementwise.h"
+#include "outer_tile.h"
+#include "weight_lanes.h"
+
+namespace lqf::LQF_ISA {
+
+template <int BLOCKS, int MOST, int PIXELS = 1>
+static constexpr void fill_conv_tiles(cpu::Kernels& k) {
+    if constexpr (PIXELS <= MOST) {
+        k.conv_tile[BLOCKS - 1][PIXELS - 1] = conv_tile<PIXELS, BLOCKS>;
+        fill_conv_tiles<BLOCKS, MOST, PIXELS + 1>(k);
+    }
+}
+
+template <int BLOCKS, int MOST, int CHANNELS = 1>
+static constexpr void fill_outer_tiles(cpu::Kernels& k) {
+    if constexpr (CHANNELS <= MOST) {
+        k.outer_tile[BLOCKS - 1][CHANNELS - 1] = outer_tile<CHANNELS, BLOCKS>;
+        fill_outer_tiles<BLOCKS, MOST, CHANNELS + 1>(k);
+    }
+}
+
+static constexpr cpu::Kernels table(const char* name) {
+    cpu::Kernels k{};
+    k.name = name;
+    k.tile_pixels[0] = kTilePixels1;
+    k.tile_pixels[1] = kTilePixels2;
+    fill_conv_tiles<1, kTilePixels1>(k);
+    fill_conv_tiles<2, kTilePixels2>(k);
+    k.outer_channels[0] = kOuterChannels1;
+    k.outer_channels[1] = kOuterChannels2;
+    fill_outer_tiles<1, kOuterChannels1>(k);
+    fill_outer_tiles<2, kOuterChannels2>(k);
+    k.sum_pixels = sum_pixels;
+    k.to_lanes = to_lanes;
+    k.from_lanes = from_lanes;
+    k.leaky_relu = leaky_relu;
+    k.leaky_relu_scale = leaky_relu_scale;
+    k.add = add_arrays;
+    k.scale = scale;
+    k.axpy = axpy;
+    k.dot = dot;
+    k.axpy_double = axpy_double;
+    return k;
+}
+
+}  // namespace lqf::LQF_ISA

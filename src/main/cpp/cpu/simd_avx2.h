@@ -1,0 +1,51 @@
+// Sixteen floats, the channel block of the layout, in two AVX2 registers.
+#ifndef LQF_CPU_SIMD_AVX2_H
+#define LQF_CPU_SIMD_AVX2_H
+
+#include <immintrin.h>
+
+#define LQF_INLINE static inline __attribute__((always_inline))
+
+namespace lqf::avx2 {
+
+struct Block {
+    __m256 lo, hi;
+};
+
+constexpr int kTilePixels1 = 6;     // pixels of a conv tile of one output block: 12 sums of 16 registers
+constexpr int kTilePixels2 = 0;     // tiles of two output blocks do not fit
+constexpr int kOuterChannels1 = 6;  // channels of an outer tile of one block
+constexpr int kOuterChannels2 = 0;
+constexpr int kDoubles = 4;  // doubles of a register
+
+LQF_INLINE Block zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+LQF_INLINE Block load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+LQF_INLINE void store(float* p, Block a) {
+    _mm256_storeu_ps(p, a.lo);
+    _mm256_storeu_ps(p + 8, a.hi);
+}
+LQF_INLINE Block broadcast(float s) { return {_mm256_set1_ps(s), _mm256_set1_ps(s)}; }
+LQF_INLINE Block add(Block a, Block b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
+LQF_INLINE Block mul(Block a, Block b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
+LQF_INLINE Block fma(Block a, Block b, Block c) {
+    return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+// where test > 0: a, elsewhere b
+LQF_INLINE Block where_positive(Block test, Block a, Block b) {
+    return {_mm256_blendv_ps(b.lo, a.lo, _mm256_cmp_ps(test.lo, _mm256_setzero_ps(), _CMP_GT_OQ)),
+            _mm256_blendv_ps(b.hi, a.hi, _mm256_cmp_ps(test.hi, _mm256_setzero_ps(), _CMP_GT_OQ))};
+}
+
+// r[i][k] becomes r[k][i], by way of memory.
+LQF_INLINE void transpose(Block (&r)[16]) {
+    float m[16][16];
+    for (int i = 0; i < 16; ++i) store(m[i], r[i]);
+    for (int i = 0; i < 16; ++i) {
+        float column[16];
+        for (int k = 0; k < 16; ++k) column[k] = m[k][i];
+        r[i] = load(column);
+    }
+}
+
+}  // namespace lqf::avx2
+#endif

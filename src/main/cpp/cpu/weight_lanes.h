@@ -1,0 +1,56 @@
+// Weights between the plain order and that of the kernels, 16 x 16 at a time. Included by kernels_table.h.
+namespace lqf::LQF_ISA {
+
+// Where the next (channel, tap) of the plain order stands in held[tap][channel][16].
+struct HeldPosition {
+    int channels, taps;
+    int tap = 0;
+    int64_t at = 0;
+    void next() {
+        at += int64_t(channels) * cpu::kBlock;
+        if (++tap == taps) {
+            tap = 0;
+            at -= (int64_t(channels) * taps - 1) * cpu::kBlock;
+        }
+    }
+};
+
+static void to_lanes(const float* rows, int64_t row, int lanes, int channels, int taps, float* held) {
+    const int count = channels * taps;
+    HeldPosition position{channels, taps};
+    int i = 0;
+    if (lanes == cpu::kBlock) {
+        for (; i + cpu::kBlock <= count; i += cpu::kBlock) {
+            Block block[cpu::kBlock];
+#pragma GCC unroll 16
+            for (int k = 0; k < cpu::kBlock; ++k) block[k] = load(rows + k * row + i);
+            transpose(block);
+#pragma GCC unroll 16
+            for (int k = 0; k < cpu::kBlock; ++k, position.next()) store(held + position.at, block[k]);
+        }
+    }
+    for (; i < count; ++i, position.next()) {
+        for (int k = 0; k < cpu::kBlock; ++k) held[position.at + k] = k < lanes ? rows[k * row + i] : 0;
+    }
+}
+
+static void from_lanes(const float* held, int lanes, int channels, int taps, float* rows, int64_t row) {
+    const int count = channels * taps;
+    HeldPosition position{channels, taps};
+    int i = 0;
+    if (lanes == cpu::kBlock) {
+        for (; i + cpu::kBlock <= count; i += cpu::kBlock) {
+            Block block[cpu::kBlock];
+#pragma GCC unroll 16
+            for (int k = 0; k < cpu::kBlock; ++k, position.next()) block[k] = load(held + position.at);
+            transpose(block);
+#pragma GCC unroll 16
+            for (int k = 0; k < cpu::kBlock; ++k) store(rows + k * row + i, block[k]);
+        }
+    }
+    for (; i < count; ++i, position.next()) {
+        for (int k = 0; k < lanes; ++k) rows[k * row + i] = held[position.at + k];
+    }
+}
+
+}  // namespace lqf::LQF_ISA

@@ -1,0 +1,128 @@
+#include "engine.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <vector>
+
+namespace lqf {
+
+namespace {
+thread_local std::string last_error;
+
+int32_t fail(int32_t status, const char* text) {
+    last_error = text;
+    return status;
+}
+}  // namespace
+
+std::string format(const char* pattern, ...) {
+    va_list arguments, again;
+    va_start(arguments, pattern);
+    va_copy(again, arguments);
+    int length = std::vsnprintf(nullptr, 0, pattern, arguments);
+    std::vector<char> text(size_t(std::max(length, 0)) + 1);
+    std::vsnprintf(text.data(), text.size(), pattern, again);
+    va_end(again);
+    va_end(arguments);
+    return text.data();
+}
+
+int32_t guard(const std::function<void()>& body) {
+    try {
+        body();
+        return LQF_OK;
+    } catch (const Error& error) {
+        return fail(error.status, error.what());
+    } catch (const std::bad_alloc&) {
+        return fail(LQF_OUT_OF_MEMORY, "out of host memory; use a smaller batch or a smaller memory budget");
+    } catch (const std::exception& error) {
+        return fail(LQF_INTERNAL, error.what());
+    } catch (...) {
+        return fail(LQF_INTERNAL, "unknown native exception");
+    }
+}
+
+Memory::Memory(Engine& engine, size_t bytes, const char* purpose) {
+    if (bytes == 0) return;
+    data_ = engine.ops.allocate(bytes);
+    if (!data_) {
+        throw Error(
+            LQF_OUT_OF_MEMORY,
+            format("no memory for %s: %.1f MB asked for, %.1f MB already held by this engine; use a smaller batch",
+                   purpose, double(bytes) / 1e6, double(engine.bytes) / 1e6));
+    }
+    engine_ = &engine;
+    bytes_ = bytes;
+    engine.bytes += int64_t(bytes);
+}
+
+Memory::~Memory() {
+    if (!data_) return;
+    engine_->ops.release(data_);
+    engine_->bytes -= int64_t(bytes_);
+}
+
+Memory& Memory::operator=(Memory&& other) noexcept {
+    std::swap(engine_, other.engine_);
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+}
+
+void check_vector(const lqf_vector* vector, const Engine* engine, int64_t length, const char* name) {
+    LQF_CHECK(vector, "%s is null", name);
+    LQF_CHECK(vector->engine.get() == engine, "%s belongs to another engine; create it on the engine it is used with",
+              name);
+    LQF_CHECK(vector->length >= length, "%s has %lld entries, needed are %lld", name, (long long)vector->length,
+              (long long)length);
+}
+
+void copy_text(const std::string& text, char* target, int64_t capacity) {
+    LQF_CHECK(target && capacity > 0, "no room for the text");
+    size_t length = std::min(text.size(), size_t(capacity - 1));
+    std::memcpy(target, text.data(), length);
+    target[length] = 0;
+}
+
+}  // namespace lqf
+
+using namespace lqf;
+
+int32_t lqf_abi_version(void) { return LQF_ABI_VERSION; }
+
+const char* lqf_last_error(void) { return last_error.c_str(); }
+
+int32_t lqf_engine_open(const char* device, int32_t threads, lqf_engine** out) {
+    return guard([&] {
+        LQF_CHECK(device && out, "device or out is null");
+        LQF_CHECK(threads >= 1 && threads <= 1024, "threads is %d, expected 1 to 1024", threads);
+        const Ops* ops = nullptr;
+        if (std::strcmp(device, "cpu") == 0) ops = &cpu_ops();
+        if (std::strcmp(device, "reference") == 0) ops = &reference_ops();
+        LQF_CHECK(ops, "unknown device \"%s\", expected cpu or reference", device);
+        *out = new lqf_engine{std::make_shared<Engine>(*ops, threads)};
+    });
+}
+
+int32_t lqf_engine_close(lqf_engine* engine) {
+    return guard([&] { delete engine; });
+}
+
+int32_t lqf_engine_describe(lqf_engine* engine, char* text, int64_t capacity) {
+    return guard([&] {
+        LQF_CHECK(engine, "engine is null");
+        const Engine& e = *engine->engine;
+        copy_text(format("%s: %s, %d thread%s", e.ops.name, e.ops.describe(), e.threads.count(),
+                         e.threads.count() == 1 ? "" : "s"),
+                  text, capacity);
+    });
+}
+
+int32_t lqf_engine_memory(lqf_engine* engine, int64_t* bytes) {
+    return guard([&] {
+        LQF_CHECK(engine && bytes, "engine or bytes is null");
+        *bytes = engine->engine->bytes + int64_t(engine->engine->threads.scratch_bytes());
+    });
+}

@@ -1,0 +1,93 @@
+// What the device-free files share: handles, errors, memory. Nothing here knows an op's arithmetic.
+#ifndef LQF_ENGINE_H
+#define LQF_ENGINE_H
+
+#include <atomic>
+#include <cstdarg>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+
+#include "lqf.h"
+#include "ops.h"
+#include "threads.h"
+
+namespace lqf {
+
+// Thrown inside, turned into a status and a text at the C border by guard().
+struct Error : std::runtime_error {
+    Error(int32_t status, const std::string& text) : std::runtime_error(text), status(status) {}
+    int32_t status;
+};
+
+std::string format(const char* pattern, ...) __attribute__((format(printf, 1, 2)));
+
+// Throws LQF_INVALID with the formatted text unless ok.
+#define LQF_CHECK(ok, ...)                                                      \
+    do {                                                                        \
+        if (!(ok)) throw ::lqf::Error(LQF_INVALID, ::lqf::format(__VA_ARGS__)); \
+    } while (0)
+
+// Runs body; returns LQF_OK, or the status of what it threw after keeping the text for lqf_last_error.
+int32_t guard(const std::function<void()>& body);
+
+struct Engine;
+
+// Device memory that frees itself and is counted by its engine, which must outlive it: handles declare their engine first.
+class Memory {
+public:
+    Memory() = default;
+    Memory(Engine& engine, size_t bytes, const char* purpose);  // throws LQF_OUT_OF_MEMORY
+    ~Memory();
+    Memory(Memory&& other) noexcept { *this = std::move(other); }
+    Memory& operator=(Memory&& other) noexcept;
+
+    template <typename T>
+    T* as() const {
+        return static_cast<T*>(data_);
+    }
+    size_t bytes() const { return bytes_; }
+
+private:
+    Engine* engine_ = nullptr;
+    void* data_ = nullptr;
+    size_t bytes_ = 0;
+};
+
+// A device with its threads. Every handle holds a shared_ptr to it, so it lives as long as the last of them.
+struct Engine {
+    Engine(const Ops& ops, int threads) : ops(ops), threads(threads) {}
+
+    const Ops& ops;
+    Threads threads;
+    std::mutex busy;                // one verb at a time
+    std::atomic<int64_t> bytes{0};  // of all Memory
+    Memory scratch;  // what a plan needs only while a verb runs; shared by all plans, grows when one is compiled
+};
+
+}  // namespace lqf
+
+struct lqf_engine {
+    std::shared_ptr<lqf::Engine> engine;
+};
+
+struct lqf_vector {
+    std::shared_ptr<lqf::Engine> engine;
+    int64_t length;
+    lqf::Memory memory;
+    float* data() const { return memory.as<float>(); }
+};
+
+namespace lqf {
+
+// Checks a vector argument: not null, on this engine, at least length long.
+void check_vector(const lqf_vector* vector, const Engine* engine, int64_t length, const char* name);
+
+// Copies text into a caller's buffer of capacity bytes, cut and terminated.
+void copy_text(const std::string& text, char* target, int64_t capacity);
+
+}  // namespace lqf
+#endif

@@ -1,0 +1,392 @@
+// Kronecker factors of the Gauss-Newton matrix (Martens & Grosse 2015; convolutions: Grosse & Martens 2016; expand and reduce:
+// Eschenhagen et al. 2023). The Hessian of half a squared error is the identity in output space, so the output factor needs cotangents u
+// with E[u u^T] = I: e_1 ... e_C summed (exact) or Rademacher probes. Labels and residuals never enter.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "plan.h"
+
+namespace lqf {
+
+namespace {
+
+// One linearised layer. Its gradient as a matrix is [oc, in1] = [dL/dW | dL/db], its block of the Gauss-Newton matrix gamma (x) a.
+struct Layer {
+    std::string name;
+    int64_t weight_offset, bias_offset;
+    int64_t in1, oc;                                // sides of a and gamma
+    Memory a, gamma;                                // double; the mean factors are a / divisor and gamma / divisor
+    double divisor = 1;                             // the number of images, or 1 after a write
+    int64_t gamma_offset = 0;                       // of this layer's gamma in the sums of one image
+    Memory left, right;                             // factored: the damped inverses; exact: eigenvectors as rows
+    std::vector<double> left_values, right_values;  // exact: eigenvalues
+
+    void multiply(double factor) {
+        if (factor == 1) return;
+        for (int64_t i = 0; i < in1 * in1; i++) a.as<double>()[i] *= factor;
+        for (int64_t i = 0; i < oc * oc; i++) gamma.as<double>()[i] *= factor;
+    }
+};
+
+constexpr int64_t kGroupEntries = 8 << 20;  // of output factors that are summed at a time: 64 MB
+
+bool is_factored(const Step& step) {
+    return (step.node.op == LQF_CONV2D || step.node.op == LQF_LINEAR) && step.node.linearised;
+}
+
+// A sign from (seed, image, probe, class): splitmix64's finaliser.
+float rademacher(uint64_t seed, uint64_t image, uint64_t probe, uint64_t c) {
+    uint64_t z = seed;
+    for (uint64_t part : {image, probe, c}) {
+        z += part + 0x9e3779b97f4a7c15ULL;
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+        z ^= z >> 31;
+    }
+    return z & 1 ? 1.0f : -1.0f;
+}
+
+double mean_eigenvalue(const double* matrix, int64_t side, double divisor) {
+    double trace = 0;
+    for (int64_t i = 0; i < side; i++) trace += matrix[i * side + i] / divisor;
+    return trace / double(side);
+}
+
+}  // namespace
+
+class Factors {
+public:
+    Factors(const Plan& plan, bool reduce);
+
+    void accumulate(Plan& plan, int probes, uint64_t seed);
+    void invert(double damping, bool exact);
+    void precondition(const float* gradient, float* step);
+
+    Engine& engine() const { return *engine_; }
+    int64_t parameters() const { return parameters_; }
+    bool inverted() const { return damping_ > 0; }
+    int64_t samples() const { return samples_; }
+    int layers() const { return int(layers_.size()); }
+    const Layer& layer(int index) const { return layers_[size_t(index)]; }
+    void read(int index, double* a, double* gamma) const;
+    void write(int index, int64_t samples, const double* a, const double* gamma);
+
+private:
+    void check_layers(const Plan& plan) const;
+    Layer& layer_of(const Step& step);
+    void accumulate_outputs(Plan& plan, int probes, uint64_t seed);
+    int64_t output_floats(const Conv2d& conv) const;
+
+    std::shared_ptr<Engine> engine_;
+    const Ops& ops_;
+    std::vector<Layer> layers_;
+    int64_t parameters_;
+    bool reduce_;
+    int64_t samples_ = 0;
+    double damping_ = 0;  // of the last invert; 0: none
+    bool exact_ = false;
+};
+
+Factors::Factors(const Plan& plan, bool reduce)
+    : engine_(plan.shared_engine()), ops_(engine_->ops), parameters_(plan.parameters()), reduce_(reduce) {
+    for (const Step& step : plan.steps()) {
+        if (!is_factored(step)) continue;
+        Layer layer;
+        layer.name = step.name;
+        layer.weight_offset = step.node.weight_offset;
+        layer.bias_offset = step.node.bias_offset;
+        layer.in1 = step.conv.patch() + 1;
+        layer.oc = step.conv.oc;
+        for (auto [memory, side] : {std::pair{&layer.a, layer.in1}, std::pair{&layer.gamma, layer.oc}}) {
+            *memory = Memory(*engine_, size_t(side * side) * sizeof(double), "Kronecker factors");
+            std::memset(memory->as<void>(), 0, memory->bytes());
+        }
+        layers_.push_back(std::move(layer));
+    }
+}
+
+// The layers must be those of the plan, all of them: a layer left out would have fewer images than samples_ says.
+void Factors::check_layers(const Plan& plan) const {
+    size_t index = 0;
+    for (const Step& step : plan.steps()) {
+        if (!is_factored(step)) continue;
+        bool same = index < layers_.size() && layers_[index].weight_offset == step.node.weight_offset &&
+                    layers_[index].in1 == step.conv.patch() + 1 && layers_[index].oc == step.conv.oc;
+        LQF_CHECK(same,
+                  "layer \"%s\" is not among the factors: create them from a plan that linearises the same layers",
+                  step.name.c_str());
+        index++;
+    }
+    LQF_CHECK(index == layers_.size(), "the plan does not linearise \"%s\", the factors do: create them from this plan",
+              layers_[index].name.c_str());
+}
+
+Layer& Factors::layer_of(const Step& step) {
+    return *std::find_if(layers_.begin(), layers_.end(),
+                         [&](const Layer& layer) { return layer.weight_offset == step.node.weight_offset; });
+}
+
+void Factors::accumulate(Plan& plan, int probes, uint64_t seed) {
+    check_layers(plan);
+    damping_ = 0;
+    for (Layer& layer : layers_) layer.multiply(double(samples_) / layer.divisor);  // by 1, unless it was written
+    plan.each_input([&](const Step& step, const Conv2d& conv, const float* x) {
+        ops_.kron_input(engine_->threads, conv, x, reduce_, layer_of(step).a.as<double>());
+    });
+    accumulate_outputs(plan, probes, seed);
+    samples_ += plan.images();
+    for (Layer& layer : layers_) layer.divisor = double(samples_);
+}
+
+// The passes of one image are summed apart, then the images in order: the same bits however the images are split into batches.
+void Factors::accumulate_outputs(Plan& plan, int probes, uint64_t seed) {
+    Threads& threads = engine_->threads;
+    const int classes = plan.classes(), passes = probes > 0 ? probes : classes;
+    const float weight = probes > 0 ? float(1 / std::sqrt(double(probes))) : 1.0f;  // the mean over probes
+    int64_t entries = 0;                                                            // of all output factors
+    for (Layer& layer : layers_) {
+        layer.gamma_offset = entries;
+        entries += layer.oc * layer.oc;
+    }
+    if (entries == 0) return;
+    const int group = int(std::clamp<int64_t>(kGroupEntries / entries, 1, plan.micro_batch()));
+    Memory sums(*engine_, size_t(group * entries) * sizeof(double), "output factors of single images");
+    std::vector<float> host(size_t(group) * size_t(classes));
+    Memory cotangent(*engine_, host.size() * sizeof(float), "cotangents");
+    for (int first = 0; first < plan.images(); first += group) {
+        const int n = std::min(group, plan.images() - first);
+        std::memset(sums.as<void>(), 0, sums.bytes());
+        for (int pass = 0; pass < passes; pass++) {
+            for (int i = 0; i < n; i++)
+                for (int c = 0; c < classes; c++)
+                    host[size_t(i) * size_t(classes) + size_t(c)] =
+                        probes > 0
+                            ? weight * rademacher(seed, uint64_t(samples_ + first + i), uint64_t(pass), uint64_t(c))
+                            : float(c == pass);
+            ops_.copy_in(cotangent.as<float>(), host.data(), cotangent.bytes());
+            plan.reverse(first, n, cotangent.as<float>(),
+                         [&](const Step& step, const Conv2d& conv, const float*, const float* y_bar) {
+                             Conv2d one = conv;
+                             one.n = 1;
+                             double* sum = sums.as<double>() + layer_of(step).gamma_offset;
+                             threads.each(n, [&](int64_t i, int) {
+                                 ops_.kron_output(threads, one, y_bar + i * output_floats(one), reduce_,
+                                                  sum + i * entries);
+                             });
+                         });
+        }
+        for (Layer& layer : layers_)
+            for (int i = 0; i < n; i++) {
+                const double* sum = sums.as<double>() + i * entries + layer.gamma_offset;
+                for (int64_t k = 0; k < layer.oc * layer.oc; k++) layer.gamma.as<double>()[k] += sum[k];
+            }
+    }
+}
+
+// Floats of one image's y_bar in the layout of the back end.
+int64_t Factors::output_floats(const Conv2d& conv) const {
+    const int64_t block = ops_.channel_block;
+    return (conv.oc + block - 1) / block * block * conv.oh * conv.ow;
+}
+
+void Factors::invert(double damping, bool exact) {
+    LQF_CHECK(damping > 0 && std::isfinite(damping), "damping is %g, expected > 0", damping);
+    LQF_CHECK(samples_ > 0, "no images accumulated yet");
+    damping_ = 0;
+    for (Layer& layer : layers_) {
+        layer.left = Memory(*engine_, size_t(layer.oc * layer.oc) * sizeof(float), "inverted Kronecker factors");
+        layer.right = Memory(*engine_, size_t(layer.in1 * layer.in1) * sizeof(float), "inverted Kronecker factors");
+        layer.left_values.resize(size_t(layer.oc));
+        layer.right_values.resize(size_t(layer.in1));
+    }
+    // The largest first, so that the last thread does not wait alone.
+    std::vector<std::pair<Layer*, bool>> tasks;  // layer, input side?
+    for (Layer& layer : layers_) tasks.insert(tasks.end(), {{&layer, true}, {&layer, false}});
+    auto side = [](const std::pair<Layer*, bool>& task) { return task.second ? task.first->in1 : task.first->oc; };
+    std::stable_sort(tasks.begin(), tasks.end(), [&](const auto& a, const auto& b) { return side(a) > side(b); });
+
+    engine_->threads.each(int64_t(tasks.size()), [&](int64_t task, int) {
+        auto [layer, input] = tasks[size_t(task)];
+        const double* factor = (input ? layer->a : layer->gamma).as<double>();
+        float* result = (input ? layer->right : layer->left).as<float>();
+        const int64_t length = side(tasks[size_t(task)]);
+        if (exact) {
+            double* values = (input ? layer->right_values : layer->left_values).data();
+            if (int64_t info = ops_.symmetric_eigen(length, factor, layer->divisor, result, values))
+                throw Error(
+                    LQF_NUMERIC,
+                    format("layer \"%s\": no eigendecomposition of its %s factor of side %lld (info %lld)",
+                           layer->name.c_str(), input ? "input" : "output", (long long)length, (long long)info));
+            for (int64_t i = 0; i < length; i++)
+                values[i] = std::max(values[i], 0.0);  // rounding; the factor is a sum of squares
+            return;
+        }
+        double a = mean_eigenvalue(layer->a.as<double>(), layer->in1, layer->divisor);
+        double gamma = mean_eigenvalue(layer->gamma.as<double>(), layer->oc, layer->divisor);
+        double pi = a > 0 && gamma > 0 ? std::sqrt(a / gamma) : 1.0;
+        double shift = input ? pi * std::sqrt(damping) : std::sqrt(damping) / pi;
+        if (int64_t pivot = ops_.spd_inverse(length, factor, layer->divisor, shift, result))
+            throw Error(LQF_NUMERIC, format("layer \"%s\": its %s factor of side %lld is not positive definite at "
+                                            "pivot %lld with damping %g; use a larger damping",
+                                            layer->name.c_str(), input ? "input" : "output", (long long)length,
+                                            (long long)pivot, damping));
+    });
+    exact_ = exact;
+    damping_ = damping;
+}
+
+// NOTE: gather, division and scatter run on the host; cpu and reference vectors are host memory. A device back end brings them as an op.
+void Factors::precondition(const float* gradient, float* step) {
+    LQF_CHECK(inverted(), "call invert before precondition (accumulating or writing factors needs a new one)");
+    ops_.fill(engine_->threads, parameters_, 0.0f, step);
+    engine_->threads.each(layers(), [&](int64_t index, int thread) {
+        const Layer& layer = layers_[size_t(index)];
+        const int64_t oc = layer.oc, in1 = layer.in1, in = in1 - 1, size = oc * in1;
+        const float *left = layer.left.as<float>(), *right = layer.right.as<float>();
+        float* g = engine_->threads.scratch(thread, size_t(2 * size));  // [oc, in1]
+        float* t = g + size;                                            // [oc, in1]
+        for (int64_t o = 0; o < oc; o++) {
+            std::memcpy(g + o * in1, gradient + layer.weight_offset + o * in, size_t(in) * sizeof(float));
+            g[o * in1 + in] = gradient[layer.bias_offset + o];
+        }
+        ops_.matmul(false, false, oc, in1, oc, left, g, t);
+        ops_.matmul(false, exact_, oc, in1, in1, t, right, g);
+        if (exact_) {  // g is the gradient in the eigenbasis
+            for (int64_t o = 0; o < oc; o++)
+                for (int64_t i = 0; i < in1; i++)
+                    g[o * in1 + i] = float(double(g[o * in1 + i]) /
+                                           (layer.left_values[size_t(o)] * layer.right_values[size_t(i)] + damping_));
+            ops_.matmul(true, false, oc, in1, oc, left, g, t);
+            ops_.matmul(false, false, oc, in1, in1, t, right, g);
+        }
+        for (int64_t o = 0; o < oc; o++) {
+            std::memcpy(step + layer.weight_offset + o * in, g + o * in1, size_t(in) * sizeof(float));
+            step[layer.bias_offset + o] = g[o * in1 + in];
+        }
+    });
+}
+
+void Factors::read(int index, double* a, double* gamma) const {
+    const Layer& layer = layers_[size_t(index)];
+    for (auto [target, source] : {std::pair{a, &layer.a}, std::pair{gamma, &layer.gamma}}) {
+        if (!target) continue;
+        ops_.copy_out(target, source->as<double>(), source->bytes());
+        for (size_t i = 0; i < source->bytes() / sizeof(double); i++) target[i] /= layer.divisor;
+    }
+}
+
+// Keeps the means as they are: what was read and written back inverts to the same bits.
+void Factors::write(int index, int64_t samples, const double* a, const double* gamma) {
+    damping_ = 0;
+    samples_ = samples;
+    Layer& layer = layers_[size_t(index)];
+    layer.divisor = 1;
+    ops_.copy_in(layer.a.as<double>(), a, layer.a.bytes());
+    ops_.copy_in(layer.gamma.as<double>(), gamma, layer.gamma.bytes());
+}
+
+}  // namespace lqf
+
+// ---- the C border -----------------------------------------------------------------------------------------------------------------
+
+struct lqf_factors {
+    lqf::Factors factors;
+};
+
+using namespace lqf;
+
+namespace {
+
+int32_t with(lqf_factors* factors, const std::function<void(Factors&)>& body) {
+    return guard([&] {
+        LQF_CHECK(factors, "factors is null");
+        std::lock_guard<std::mutex> lock(factors->factors.engine().busy);
+        body(factors->factors);
+    });
+}
+
+void check_layer(const Factors& factors, int32_t layer) {
+    LQF_CHECK(layer >= 0 && layer < factors.layers(), "layer %d of %d", layer, factors.layers());
+}
+
+}  // namespace
+
+int32_t lqf_factors_create(lqf_plan* plan, int32_t sharing, lqf_factors** out) {
+    return guard([&] {
+        LQF_CHECK(plan && out, "plan or out is null");
+        LQF_CHECK(sharing == LQF_EXPAND || sharing == LQF_REDUCE, "unknown weight sharing %d", sharing);
+        std::lock_guard<std::mutex> lock(plan->plan.engine().busy);
+        *out = new lqf_factors{Factors(plan->plan, sharing == LQF_REDUCE)};
+    });
+}
+
+int32_t lqf_factors_destroy(lqf_factors* factors) {
+    return guard([&] { delete factors; });
+}
+
+int32_t lqf_factors_accumulate(lqf_factors* factors, lqf_plan* plan, int32_t probes, int64_t seed) {
+    return with(factors, [&](Factors& f) {
+        LQF_CHECK(plan, "plan is null");
+        LQF_CHECK(&plan->plan.engine() == &f.engine(), "plan belongs to another engine");
+        LQF_CHECK(plan->plan.images() > 0, "no forward yet: factors need the images at which to linearise");
+        LQF_CHECK(probes >= 0, "%d probes", probes);
+        f.accumulate(plan->plan, probes, uint64_t(seed));
+    });
+}
+
+int32_t lqf_factors_invert(lqf_factors* factors, double damping, int32_t kind) {
+    return with(factors, [&](Factors& f) {
+        LQF_CHECK(kind == LQF_DAMPING_FACTORED || kind == LQF_DAMPING_EXACT, "unknown kind of damping %d", kind);
+        f.invert(damping, kind == LQF_DAMPING_EXACT);
+    });
+}
+
+int32_t lqf_factors_precondition(lqf_factors* factors, lqf_vector* gradient, lqf_vector* step) {
+    return with(factors, [&](Factors& f) {
+        check_vector(gradient, &f.engine(), f.parameters(), "gradient");
+        check_vector(step, &f.engine(), f.parameters(), "step");
+        LQF_CHECK(gradient != step, "gradient and step are the same vector");
+        f.precondition(gradient->data(), step->data());
+    });
+}
+
+int32_t lqf_factors_layers(lqf_factors* factors, int32_t* layers) {
+    return with(factors, [&](Factors& f) {
+        LQF_CHECK(layers, "layers is null");
+        *layers = f.layers();
+    });
+}
+
+int32_t lqf_factors_sides(lqf_factors* factors, int32_t layer, int32_t* input_side, int32_t* output_side) {
+    return with(factors, [&](Factors& f) {
+        LQF_CHECK(input_side && output_side, "input_side or output_side is null");
+        check_layer(f, layer);
+        *input_side = int32_t(f.layer(layer).in1);
+        *output_side = int32_t(f.layer(layer).oc);
+    });
+}
+
+int32_t lqf_factors_samples(lqf_factors* factors, int64_t* samples) {
+    return with(factors, [&](Factors& f) {
+        LQF_CHECK(samples, "samples is null");
+        *samples = f.samples();
+    });
+}
+
+int32_t lqf_factors_read(lqf_factors* factors, int32_t layer, double* input, double* output) {
+    return with(factors, [&](Factors& f) {
+        check_layer(f, layer);
+        f.read(layer, input, output);
+    });
+}
+
+int32_t lqf_factors_write(lqf_factors* factors, int32_t layer, int64_t samples, const double* input,
+                          const double* output) {
+    return with(factors, [&](Factors& f) {
+        LQF_CHECK(input && output, "input or output is null");
+        LQF_CHECK(samples > 0, "%lld samples", (long long)samples);
+        check_layer(f, layer);
+        f.write(layer, samples, input, output);
+    });
+}

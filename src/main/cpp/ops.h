@@ -1,0 +1,124 @@
+// The op list: what a back end has to offer. plan.cpp, vector.cpp, factors.cpp and matrix.cpp know nothing else of it.
+//
+// Value x, tangent x_dot, cotangent x_bar, pre-trained weights w0, displacement delta. "sets" overwrites, "accumulates" adds.
+//
+// Layout. Activations, tangents and cotangents are [n, ceil(c / B), h, w, B] with B = Ops::channel_block (1: plain NCHW). Lanes beyond c
+// are zero in everything that a plan hands to an op, and an op must leave them zero in everything it sets. Images, outputs and parameters
+// cross the border in plain order by import_images, export_outputs, import_cotangent and conv2d_pack.
+//
+// Determinism. The result for an image must not depend on n, on the number of threads or on the other images; sums over images run in
+// image order, one image's contribution after the other (so that two calls on halves of a batch give the bits of one call on the whole).
+#ifndef LQF_OPS_H
+#define LQF_OPS_H
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lqf {
+
+class Threads;
+
+// y[n,oc,oh,ow] = sum x[n,ic,oh*stride+i-pad,ow*stride+j-pad] w[oc,ic,i,j] + b[oc];  oh = (ih + 2 pad - kh) / stride + 1.
+// A linear layer is the case kh = ih, kw = iw, pad = 0: its kernel is the whole input.
+struct Conv2d {
+    int n, ic, ih, iw, oc, oh, ow, kh, kw, stride, pad;
+    int64_t patch() const { return int64_t(ic) * kh * kw; }  // length of an input patch, the inner dimension
+};
+
+// Windows of kh x kw; max ignores padding, average counts it as zeros (divides by kh * kw always).
+struct Pool2d {
+    int n, c, ih, iw, oh, ow, kh, kw, stride, pad;
+};
+
+// y[n, before + k, i, j] = x[n, k, i * stride, j * stride]; other channels of y are zero.
+struct Subsample {
+    int n, c, ih, iw, oc, oh, ow, stride, before;
+};
+
+struct Ops {
+    const char* name;
+    int channel_block;
+    const char* (*describe)();  // instruction set and libraries in use, one line
+
+    // ---- memory. allocate returns null when there is none. Pointers below are device memory unless said otherwise.
+    void* (*allocate)(size_t bytes);  // at least 64-byte aligned
+    void (*release)(void* memory);
+    void (*copy_in)(void* device, const void* host, size_t bytes);
+    void (*copy_out)(void* host, const void* device, size_t bytes);
+
+    // ---- border
+    void (*import_images)(Threads&, int n, int c, int h, int w, const float* images /*host [n,c,h,w]*/, float* x);
+    void (*export_outputs)(Threads&, int n, int c, const float* y /*[n,c,1,1] in layout*/, float* out /*[n,c]*/);
+    void (*import_cotangent)(Threads&, int n, int c, const float* u /*[n,c]*/, float* y_bar);
+
+    // ---- conv2d. Weights are packed once and used many times; what a packed buffer holds is the back end's business.
+    size_t (*conv2d_packed_floats)(const Conv2d&);
+    void (*conv2d_pack)(Threads&, const Conv2d&, const float* w, const float* b,
+                        float* packed);  // for conv2d and conv2d_jvp
+    void (*conv2d_pack_transposed)(Threads&, const Conv2d&, const float* w, float* packed);  // for conv2d_vjp_x
+    void (*conv2d)(Threads&, const Conv2d&, const float* x, const float* w0, float* y);      // sets
+    // y_dot = conv(x_dot, w0 without bias) + conv(x, delta with bias); x_dot or delta may be null, not both; sets
+    void (*conv2d_jvp)(Threads&, const Conv2d&, const float* x, const float* x_dot, const float* w0, const float* delta,
+                       float* y_dot);
+    // x_bar = transposed conv of y_bar; w0 packed by conv2d_pack_transposed; sets, or accumulates if asked
+    void (*conv2d_vjp_x)(Threads&, const Conv2d&, const float* y_bar, const float* w0, float* x_bar, bool accumulate);
+    // w_bar [oc,ic,kh,kw] += sum_t y_bar_t patch_t^T, b_bar [oc] += sum_t y_bar_t. Image i goes to w_bar + i * image_stride (and b_bar
+    // likewise): 0 sums the batch, P or more gives one Jacobian row an image.
+    void (*conv2d_vjp_w)(Threads&, const Conv2d&, const float* x, const float* y_bar, float* w_bar, float* b_bar,
+                         int64_t image_stride);
+
+    // ---- elementwise, count floats in layout
+    void (*leaky_relu)(Threads&, int64_t count, float slope, const float* z,
+                       float* y);  // y = z > 0 ? z : slope z; y may be z
+    // z_bar = (y > 0 ? 1 : slope) y_bar: the diagonal map of jvp and vjp alike; y_bar may be z_bar unless accumulating
+    void (*leaky_relu_scale)(Threads&, int64_t count, float slope, const float* y, const float* y_bar, float* z_bar,
+                             bool accumulate);
+    void (*add)(Threads&, int64_t count, const float* a, const float* b, float* y);  // y = a + b; y may be a or b
+
+    // ---- pools and shortcut
+    void (*max_pool)(Threads&, const Pool2d&, const float* x, float* y,
+                     int32_t* argmax);  // argmax: offset in the image's plane, first wins
+    void (*max_pool_jvp)(Threads&, const Pool2d&, const float* x_dot, const int32_t* argmax, float* y_dot);
+    void (*max_pool_vjp)(Threads&, const Pool2d&, const float* y_bar, const int32_t* argmax, float* x_bar,
+                         bool accumulate);
+    void (*avg_pool)(Threads&, const Pool2d&, const float* x, float* y);  // linear: jvp is the same
+    void (*avg_pool_vjp)(Threads&, const Pool2d&, const float* y_bar, float* x_bar, bool accumulate);
+    void (*subsample)(Threads&, const Subsample&, const float* x, float* y);  // linear: jvp is the same
+    void (*subsample_vjp)(Threads&, const Subsample&, const float* y_bar, float* x_bar, bool accumulate);
+
+    // ---- Kronecker factors. Accumulate one image's float products into double, in image order.
+    // a [(patch+1)^2] += sum_n sum_t ã ã^T (expand) or sum_n ā ā^T, ā = mean_t ã (reduce); ã = patch in the order of w's [ic,kh,kw], then 1
+    void (*kron_input)(Threads&, const Conv2d&, const float* x, bool reduce, double* a);
+    // g [oc^2] += sum_n sum_t y_bar y_bar^T / T (expand) or sum_n ĝ ĝ^T, ĝ = sum_t y_bar (reduce); T = oh * ow
+    void (*kron_output)(Threads&, const Conv2d&, const float* y_bar, bool reduce, double* g);
+
+    // ---- vector algebra, plain order
+    void (*fill)(Threads&, int64_t n, float value, float* x);
+    void (*copy)(Threads&, int64_t n, const float* x, float* y);
+    void (*scale)(Threads&, int64_t n, float a, float* x);
+    void (*axpy)(Threads&, int64_t n, float a, const float* x, float* y);
+    double (*dot)(Threads&, int64_t n, const float* x, const float* y);  // fixed tree
+
+    // ---- dense linear algebra. Row-major; symmetric matrices are given and returned full.
+    // c [m,n] = op(a) op(b); one thread: callers parallelise over layers
+    void (*matmul)(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, const float* a,
+                   const float* b, float* c);
+    // out = (a / divisor + shift I)^-1 in float; returns 0, or the 1-based pivot that was not positive; one thread
+    int64_t (*spd_inverse)(int64_t side, const double* a, double divisor, double shift, float* out);
+    // vectors: rows are eigenvectors of a / divisor, values ascending; returns 0 or the LAPACK info; one thread
+    int64_t (*symmetric_eigen)(int64_t side, const double* a, double divisor, float* vectors, double* values);
+    // out[i * out_stride + j] = <a_i, b_j>
+    void (*gram)(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, double* out,
+                 int64_t out_stride);
+    // in place on the lower triangle; returns 0 or the 1-based failing pivot
+    int64_t (*cholesky)(Threads&, int64_t side, double* a);
+    void (*cholesky_solve)(Threads&, int64_t side, const double* l, int64_t columns, double* x /*[side, columns]*/);
+    void (*cholesky_inverse)(Threads&, int64_t side, double* l);          // full symmetric inverse, in place
+    int64_t (*eigen)(Threads&, int64_t side, double* a, double* values);  // rows become eigenvectors; 0 or LAPACK info
+};
+
+const Ops& reference_ops();
+const Ops& cpu_ops();
+
+}  // namespace lqf
+#endif

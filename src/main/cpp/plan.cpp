@@ -1,0 +1,648 @@
+#include "plan.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace lqf {
+
+namespace {
+
+constexpr int64_t kLine = 16;              // floats: every buffer starts on a 64-byte line
+constexpr int64_t kCacheFloats = 2 << 20;  // a micro-batch of the widest value should fit: 8 MB
+constexpr int kMinMicro = 8, kMaxMicro = 64;
+
+int64_t lines(int64_t floats) { return (floats + kLine - 1) / kLine * kLine; }
+
+// A buffer that is in use from time first to time last.
+struct Interval {
+    int64_t floats;
+    int first, last;
+    int64_t* offset;
+};
+
+// Places buffers so that those in use at the same time do not overlap: widest first, lowest gap. Returns the length of the arena.
+int64_t place(std::vector<Interval> intervals) {
+    std::stable_sort(intervals.begin(), intervals.end(),
+                     [](const Interval& a, const Interval& b) { return a.floats > b.floats; });
+    std::vector<Interval> placed;  // by offset
+    int64_t length = 0;
+    for (const Interval& interval : intervals) {
+        int64_t offset = 0;
+        for (const Interval& other : placed) {
+            bool together = interval.first <= other.last && other.first <= interval.last;
+            if (together && offset + interval.floats > *other.offset)
+                offset = std::max(offset, *other.offset + lines(other.floats));
+        }
+        *interval.offset = offset;
+        auto at =
+            std::find_if(placed.begin(), placed.end(), [&](const Interval& other) { return *other.offset > offset; });
+        placed.insert(at, interval);
+        length = std::max(length, offset + lines(interval.floats));
+    }
+    return length;
+}
+
+const char* op_name(int op) {
+    static const char* const names[] = {"conv2d",   "linear",          "leaky_relu", "max_pool",
+                                        "avg_pool", "global_avg_pool", "add",        "subsample"};
+    return names[op];
+}
+
+bool has_weights(const lqf_node& node) { return node.op == LQF_CONV2D || node.op == LQF_LINEAR; }
+
+}  // namespace
+
+// ---- compile ----------------------------------------------------------------------------------------------------------------------
+
+Plan::Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, const std::vector<std::string>& names,
+           int channels, int height, int width, const lqf_vector* parameters, int max_batch)
+    : engine_(engine), ops_(engine->ops), parameters_(parameters->length), max_batch_(max_batch) {
+    LQF_CHECK(channels > 0 && height > 0 && width > 0, "image is [%d,%d,%d]", channels, height, width);
+    const int block = ops_.channel_block;
+    auto floats = [&](int c, int h, int w) { return int64_t((c + block - 1) / block) * block * h * w; };
+
+    Value image;
+    image.c = channels, image.h = height, image.w = width;
+    image.floats = floats(channels, height, width);
+    values_.push_back(image);
+    for (int i = 0; i < int(nodes.size()); i++) {
+        check_node(nodes[i], i);
+        Step step = step_of(nodes[i], i, names[i]);
+        Value& value = values_.back();
+        value.floats = floats(value.c, value.h, value.w);
+        value.storage = i + 1;
+        steps_.push_back(step);
+    }
+    const Value& output = values_.back();
+    LQF_CHECK(output.h == 1 && output.w == 1,
+              "the output \"%s\" has shape [%d,%d,%d], expected [classes,1,1]; end the network with a global pool or a "
+              "linear layer",
+              names.back().c_str(), output.c, output.h, output.w);
+
+    mark_live_and_tangent();
+    int64_t widest = 1;
+    for (const Value& value : values_)
+        if (value.live) widest = std::max(widest, value.floats);
+    micro_ = std::min(max_batch, int(std::clamp<int64_t>(kCacheFloats / widest, kMinMicro, kMaxMicro)));
+    place_buffers();
+    set_parameters(parameters);
+}
+
+void Plan::check_node(const lqf_node& node, int index) const {
+    LQF_CHECK(node.op >= LQF_CONV2D && node.op <= LQF_SUBSAMPLE, "node %d: unknown op %d", index, node.op);
+    LQF_CHECK(node.input0 >= -1 && node.input0 < index, "node %d: input %d is not an earlier node", index, node.input0);
+    if (node.op == LQF_ADD)
+        LQF_CHECK(node.input1 >= -1 && node.input1 < index, "node %d: input %d is not an earlier node", index,
+                  node.input1);
+}
+
+// Fills in the shapes of a node and appends its output value.
+Step Plan::step_of(const lqf_node& node, int index, const std::string& name) {
+    Step step;
+    step.node = node;
+    step.name = name;
+    step.in0 = node.input0 + 1;
+    step.in1 = node.op == LQF_ADD ? node.input1 + 1 : -1;
+    step.out = index + 1;
+    const Value in = values_[size_t(step.in0)];
+    auto fail = [&](const std::string& what) {
+        return Error(LQF_INVALID, format("%s \"%s\" (node %d): input is [%d,%d,%d], %s", op_name(node.op), name.c_str(),
+                                         index, in.c, in.h, in.w, what.c_str()));
+    };
+    Value out;
+    out.c = in.c, out.h = in.h, out.w = in.w;
+    auto window = [&](int kernel_h, int kernel_w, int stride, int pad) {
+        if (kernel_h < 1 || kernel_w < 1 || stride < 1 || pad < 0)
+            throw fail(format("kernel %dx%d, stride %d, padding %d", kernel_h, kernel_w, stride, pad));
+        int64_t h = int64_t(in.h) + 2 * int64_t(pad) - kernel_h, w = int64_t(in.w) + 2 * int64_t(pad) - kernel_w;
+        if (h < 0 || w < 0)
+            throw fail(format("smaller than the kernel %dx%d with padding %d", kernel_h, kernel_w, pad));
+        out.h = int(h / stride + 1), out.w = int(w / stride + 1);
+    };
+    switch (node.op) {
+        case LQF_LINEAR:  // its weights [out, c*h*w] are those of a convolution whose kernel is the whole input
+        case LQF_CONV2D: {
+            bool linear = node.op == LQF_LINEAR;
+            int kh = linear ? in.h : node.kernel_h, kw = linear ? in.w : node.kernel_w;
+            int stride = linear ? 1 : node.stride, pad = linear ? 0 : node.padding;
+            window(kh, kw, stride, pad);
+            if (node.out_channels < 1) throw fail(format("%d output channels", node.out_channels));
+            out.c = node.out_channels;
+            step.conv = Conv2d{0, in.c, in.h, in.w, out.c, out.h, out.w, kh, kw, stride, pad};
+            int64_t weights = step.conv.patch() * out.c;
+            if (node.weight_offset < 0 || node.bias_offset < 0 || node.weight_offset + weights > parameters_ ||
+                node.bias_offset + out.c > parameters_)
+                throw fail(format("weights at %lld (%lld) and bias at %lld (%d) do not fit %lld parameters",
+                                  (long long)node.weight_offset, (long long)weights, (long long)node.bias_offset, out.c,
+                                  (long long)parameters_));
+            break;
+        }
+        case LQF_LEAKY_RELU:
+            if (!(node.slope >= 0)) throw fail(format("slope %g, expected >= 0", double(node.slope)));
+            break;
+        case LQF_MAX_POOL:
+        case LQF_AVG_POOL:
+            if (node.padding >= node.kernel_h || node.padding >= node.kernel_w)
+                throw fail(format("padding %d is not smaller than the kernel", node.padding));
+            window(node.kernel_h, node.kernel_w, node.stride, node.padding);
+            step.pool =
+                Pool2d{0, in.c, in.h, in.w, out.h, out.w, node.kernel_h, node.kernel_w, node.stride, node.padding};
+            break;
+        case LQF_GLOBAL_AVG_POOL:
+            out.h = out.w = 1;
+            step.pool = Pool2d{0, in.c, in.h, in.w, 1, 1, in.h, in.w, 1, 0};
+            break;
+        case LQF_ADD: {
+            const Value& other = values_[size_t(step.in1)];
+            if (other.c != in.c || other.h != in.h || other.w != in.w)
+                throw fail(format("the other is [%d,%d,%d]", other.c, other.h, other.w));
+            break;
+        }
+        case LQF_SUBSAMPLE:
+            if (node.stride < 1 || node.pad_before < 0 || node.pad_after < 0)
+                throw fail(
+                    format("stride %d, channels before %d, after %d", node.stride, node.pad_before, node.pad_after));
+            out.c = in.c + node.pad_before + node.pad_after;
+            out.h = (in.h - 1) / node.stride + 1, out.w = (in.w - 1) / node.stride + 1;
+            step.subsample = Subsample{0, in.c, in.h, in.w, out.c, out.h, out.w, node.stride, node.pad_before};
+            break;
+    }
+    values_.push_back(out);
+    return step;
+}
+
+// Drops steps that the output does not need; finds what moves with delta, what must be kept and which leaky ReLUs may work in place.
+void Plan::mark_live_and_tangent() {
+    values_.back().live = true;
+    for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+        if (!values_[size_t(step->out)].live) continue;
+        values_[size_t(step->in0)].live = true;
+        if (step->in1 >= 0) values_[size_t(step->in1)].live = true;
+    }
+    steps_.erase(
+        std::remove_if(steps_.begin(), steps_.end(), [&](const Step& step) { return !values_[size_t(step.out)].live; }),
+        steps_.end());
+
+    std::vector<int> consumers(values_.size(), 0);
+    consumers.back() = 1;  // the caller
+    for (const Step& step : steps_) {
+        consumers[size_t(step.in0)]++;
+        if (step.in1 >= 0) consumers[size_t(step.in1)]++;
+    }
+    for (Step& step : steps_) {
+        Value &in = values_[size_t(step.in0)], &out = values_[size_t(step.out)];
+        bool linearised = has_weights(step.node) && step.node.linearised;
+        out.tangent = linearised || in.tangent || (step.in1 >= 0 && values_[size_t(step.in1)].tangent);
+        if (linearised) in.kept = true;
+        if (step.node.op == LQF_LEAKY_RELU) {
+            step.in_place = step.in0 != 0 && consumers[size_t(step.in0)] == 1;
+            if (step.in_place) out.storage = in.storage;
+            if (out.tangent) out.kept = true;
+        }
+    }
+    values_.back().kept = true;
+    // a buffer is kept if any value in it is
+    for (const Value& value : values_)
+        if (value.kept) values_[size_t(value.storage)].kept = true;
+
+    std::vector<bool> arrived(values_.size(), false);
+    for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+        step->accumulate0 = arrived[size_t(step->in0)];
+        arrived[size_t(step->in0)] = true;
+        if (step->in1 < 0) continue;
+        step->accumulate1 = arrived[size_t(step->in1)];
+        arrived[size_t(step->in1)] = true;
+    }
+}
+
+void Plan::place_buffers() {
+    const int end = int(steps_.size());
+    // The step that makes a value (-1: the image) and the last one that reads it, over all values that share its buffer.
+    std::vector<int> first(values_.size(), end), last(values_.size(), -1);
+    auto touch = [&](int value, int time) {
+        auto root = size_t(values_[size_t(value)].storage);
+        first[root] = std::min(first[root], time);
+        last[root] = std::max(last[root], time);
+    };
+    touch(0, -1);
+    touch(int(values_.size()) - 1, end);
+    for (int time = 0; time < end; time++) {
+        const Step& step = steps_[size_t(time)];
+        touch(step.in0, time);
+        if (step.in1 >= 0) touch(step.in1, time);
+        touch(step.out, time);
+    }
+
+    int64_t kept = 0, argmax = 0, weights = 0, deltas = 0;
+    std::vector<Interval> primal, tangent, cotangent;
+    for (size_t v = 0; v < values_.size(); v++) {
+        Value& value = values_[v];
+        if (!value.live || value.storage != int(v)) continue;
+        if (value.kept) {
+            value.x = kept;
+            kept += lines(value.floats * max_batch_);
+        } else {
+            primal.push_back({value.floats * micro_, first[v], last[v], &value.x});
+        }
+        if (!value.tangent) continue;
+        tangent.push_back({value.floats * micro_, first[v], last[v], &value.x_dot});
+        cotangent.push_back({value.floats * micro_, -last[v], -first[v], &value.x_bar});  // time runs backwards
+    }
+    for (Step& step : steps_) {
+        if (has_weights(step.node)) {
+            auto packed = lines(int64_t(ops_.conv2d_packed_floats(step.conv)));
+            step.w0 = weights;
+            weights += packed;
+            if (values_[size_t(step.in0)].tangent) {
+                step.w0_transposed = weights;
+                weights += packed;
+            }
+            if (step.node.linearised) {
+                step.delta = deltas;
+                deltas += packed;
+            }
+        }
+        if (step.node.op == LQF_MAX_POOL) {
+            step.argmax = argmax;
+            argmax += lines(values_[size_t(step.out)].floats * max_batch_);
+        }
+    }
+    // forward, jvp and vjp do not overlap in time: one arena for the three, behind the packed deltas
+    int64_t arena = std::max({place(primal), place(tangent), place(cotangent)});
+    for (Value& value : values_) {
+        const Value& root = values_[size_t(value.storage)];
+        value.kept = root.kept;
+        value.x = root.x;
+        value.x_dot = root.x_dot;
+        value.x_bar = root.x_bar;
+    }
+    for (Value& value : values_) {
+        if (!value.kept) value.x += deltas;
+        value.x_dot += deltas;
+        value.x_bar += deltas;
+    }
+    scratch_floats_ = deltas + arena;
+    kept_ = Memory(*engine_, size_t(kept) * sizeof(float), "the activations that a plan keeps");
+    argmax_ = Memory(*engine_, size_t(argmax) * sizeof(int32_t), "the indices of max pools");
+    weights_ = Memory(*engine_, size_t(weights) * sizeof(float), "packed weights");
+    scores_ = Memory(*engine_, 2 * size_t(max_batch_) * size_t(classes()) * sizeof(float), "scores");
+    if (size_t(shared_bytes()) > engine_->scratch.bytes()) {
+        Memory larger(*engine_, size_t(shared_bytes()), "tangents and cotangents");
+        engine_->scratch = std::move(larger);  // not before: if there is no memory, the other plans keep theirs
+    }
+}
+
+void Plan::set_parameters(const lqf_vector* parameters) {
+    images_ = 0;
+    for (const Step& step : steps_) {
+        if (!has_weights(step.node)) continue;
+        const float* w = parameters->data() + step.node.weight_offset;
+        const float* b = parameters->data() + step.node.bias_offset;
+        ops_.conv2d_pack(engine_->threads, step.conv, w, b, weights_.as<float>() + step.w0);
+        if (values_[size_t(step.in0)].tangent)
+            ops_.conv2d_pack_transposed(engine_->threads, step.conv, w, weights_.as<float>() + step.w0_transposed);
+    }
+}
+
+// ---- the three verbs --------------------------------------------------------------------------------------------------------------
+
+float* Plan::x(int value, int first) const {
+    const Value& v = values_[size_t(value)];
+    return v.kept ? kept_.as<float>() + v.x + first * v.floats : scratch(v.x);
+}
+
+namespace {
+template <typename Shape>
+Shape batch(Shape shape, int n) {
+    shape.n = n;
+    return shape;
+}
+}  // namespace
+
+void Plan::forward(const float* images, int n) {
+    Threads& threads = engine_->threads;
+    images_ = n;
+    const Value& image = values_[0];
+    for (int first = 0; first < images_; first += micro_) {
+        const int m = micro_batch_at(first);
+        ops_.import_images(threads, m, image.c, image.h, image.w, images + int64_t(first) * image.c * image.h * image.w,
+                           x(0, first));
+        for (const Step& step : steps_) {
+            const float* in = x(step.in0, first);
+            float* out = x(step.out, first);
+            const int64_t floats = values_[size_t(step.out)].floats;
+            switch (step.node.op) {
+                case LQF_CONV2D:
+                case LQF_LINEAR:
+                    ops_.conv2d(threads, batch(step.conv, m), in, weights_.as<float>() + step.w0, out);
+                    break;
+                case LQF_LEAKY_RELU:
+                    ops_.leaky_relu(threads, floats * m, step.node.slope, in, out);
+                    break;
+                case LQF_MAX_POOL:
+                    ops_.max_pool(threads, batch(step.pool, m), in, out,
+                                  argmax_.as<int32_t>() + step.argmax + first * floats);
+                    break;
+                case LQF_AVG_POOL:
+                case LQF_GLOBAL_AVG_POOL:
+                    ops_.avg_pool(threads, batch(step.pool, m), in, out);
+                    break;
+                case LQF_ADD:
+                    ops_.add(threads, floats * m, in, x(step.in1, first), out);
+                    break;
+                case LQF_SUBSAMPLE:
+                    ops_.subsample(threads, batch(step.subsample, m), in, out);
+                    break;
+            }
+        }
+    }
+}
+
+void Plan::outputs(float* out) {
+    ops_.export_outputs(engine_->threads, images_, classes(), x(int(values_.size()) - 1, 0), out);
+}
+
+void Plan::jvp(const float* delta, float* out) {
+    Threads& threads = engine_->threads;
+    if (!values_.back().tangent) {  // everything is frozen
+        ops_.fill(threads, int64_t(images_) * classes(), 0.0f, out);
+        return;
+    }
+    for (const Step& step : steps_)
+        if (has_weights(step.node) && step.node.linearised)
+            ops_.conv2d_pack(threads, step.conv, delta + step.node.weight_offset, delta + step.node.bias_offset,
+                             scratch(step.delta));
+    for (int first = 0; first < images_; first += micro_) {
+        const int m = micro_batch_at(first);
+        for (const Step& step : steps_) {
+            const Value &in = values_[size_t(step.in0)], &y = values_[size_t(step.out)];
+            if (!y.tangent) continue;
+            const float* in_dot = in.tangent ? scratch(in.x_dot) : nullptr;
+            float* y_dot = scratch(y.x_dot);
+            switch (step.node.op) {
+                case LQF_CONV2D:
+                case LQF_LINEAR:
+                    ops_.conv2d_jvp(threads, batch(step.conv, m), step.node.linearised ? x(step.in0, first) : nullptr,
+                                    in_dot, weights_.as<float>() + step.w0,
+                                    step.node.linearised ? scratch(step.delta) : nullptr, y_dot);
+                    break;
+                case LQF_LEAKY_RELU:
+                    ops_.leaky_relu_scale(threads, y.floats * m, step.node.slope, x(step.out, first), in_dot, y_dot,
+                                          false);
+                    break;
+                case LQF_MAX_POOL:
+                    ops_.max_pool_jvp(threads, batch(step.pool, m), in_dot,
+                                      argmax_.as<int32_t>() + step.argmax + first * y.floats, y_dot);
+                    break;
+                case LQF_AVG_POOL:
+                case LQF_GLOBAL_AVG_POOL:
+                    ops_.avg_pool(threads, batch(step.pool, m), in_dot, y_dot);
+                    break;
+                case LQF_ADD: {
+                    const Value& other = values_[size_t(step.in1)];
+                    const float* other_dot = other.tangent ? scratch(other.x_dot) : nullptr;
+                    if (in_dot && other_dot)
+                        ops_.add(threads, y.floats * m, in_dot, other_dot, y_dot);
+                    else
+                        ops_.copy(threads, y.floats * m, in_dot ? in_dot : other_dot, y_dot);
+                    break;
+                }
+                case LQF_SUBSAMPLE:
+                    ops_.subsample(threads, batch(step.subsample, m), in_dot, y_dot);
+                    break;
+            }
+        }
+        ops_.export_outputs(threads, m, classes(), scratch(values_.back().x_dot), out + int64_t(first) * classes());
+    }
+}
+
+void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at) {
+    if (!values_.back().tangent) return;
+    Threads& threads = engine_->threads;
+    ops_.import_cotangent(threads, m, classes(), cotangent, scratch(values_.back().x_bar));
+    for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+        const Value &in = values_[size_t(step->in0)], &y = values_[size_t(step->out)];
+        if (!y.tangent) continue;
+        const float* y_bar = scratch(y.x_bar);
+        float* in_bar = in.tangent ? scratch(in.x_bar) : nullptr;
+        // the cotangent of an add's input is the add's own
+        auto pass_on = [&](float* bar, bool accumulate) {
+            if (accumulate)
+                ops_.add(threads, y.floats * m, bar, y_bar, bar);
+            else
+                ops_.copy(threads, y.floats * m, y_bar, bar);
+        };
+        switch (step->node.op) {
+            case LQF_CONV2D:
+            case LQF_LINEAR: {
+                Conv2d conv = batch(step->conv, m);
+                if (step->node.linearised) at(*step, conv, x(step->in0, first), y_bar);
+                if (in_bar)
+                    ops_.conv2d_vjp_x(threads, conv, y_bar, weights_.as<float>() + step->w0_transposed, in_bar,
+                                      step->accumulate0);
+                break;
+            }
+            case LQF_LEAKY_RELU:
+                ops_.leaky_relu_scale(threads, y.floats * m, step->node.slope, x(step->out, first), y_bar, in_bar,
+                                      step->accumulate0);
+                break;
+            case LQF_MAX_POOL:
+                ops_.max_pool_vjp(threads, batch(step->pool, m), y_bar,
+                                  argmax_.as<int32_t>() + step->argmax + first * y.floats, in_bar, step->accumulate0);
+                break;
+            case LQF_AVG_POOL:
+            case LQF_GLOBAL_AVG_POOL:
+                ops_.avg_pool_vjp(threads, batch(step->pool, m), y_bar, in_bar, step->accumulate0);
+                break;
+            case LQF_ADD:
+                if (in_bar) pass_on(in_bar, step->accumulate0);
+                if (values_[size_t(step->in1)].tangent)
+                    pass_on(scratch(values_[size_t(step->in1)].x_bar), step->accumulate1);
+                break;
+            case LQF_SUBSAMPLE:
+                ops_.subsample_vjp(threads, batch(step->subsample, m), y_bar, in_bar, step->accumulate0);
+                break;
+        }
+    }
+}
+
+void Plan::vjp(const float* cotangent, float* gradient) {
+    for (int first = 0; first < images_; first += micro_)
+        reverse(first, micro_batch_at(first), cotangent + int64_t(first) * classes(),
+                [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
+                    ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, gradient + step.node.weight_offset,
+                                      gradient + step.node.bias_offset, 0);
+                });
+}
+
+void Plan::jacobian(float* rows) {
+    Threads& threads = engine_->threads;
+    const int classes = this->classes();
+    ops_.fill(threads, int64_t(images_) * classes * parameters_, 0.0f, rows);
+    std::vector<float> unit(size_t(micro_) * size_t(classes));
+    Memory cotangent(*engine_, unit.size() * sizeof(float), "unit cotangents");
+    for (int c = 0; c < classes; c++) {
+        std::fill(unit.begin(), unit.end(), 0.0f);
+        for (int i = 0; i < micro_; i++) unit[size_t(i) * size_t(classes) + size_t(c)] = 1.0f;
+        ops_.copy_in(cotangent.as<float>(), unit.data(), unit.size() * sizeof(float));
+        for (int first = 0; first < images_; first += micro_) {
+            float* row = rows + (int64_t(first) * classes + c) *
+                                    parameters_;  // of the first image; the next is classes rows further
+            reverse(first, micro_batch_at(first), cotangent.as<float>(),
+                    [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
+                        ops_.conv2d_vjp_w(threads, conv, x, y_bar, row + step.node.weight_offset,
+                                          row + step.node.bias_offset, classes * parameters_);
+                    });
+        }
+    }
+}
+
+void Plan::predict(const float* delta, const float* images, int n, float* scores) {
+    const int64_t count = int64_t(n) * classes();
+    float *base = scores_.as<float>(), *change = base + int64_t(max_batch_) * classes();
+    forward(images, n);
+    outputs(base);
+    jvp(delta, change);
+    ops_.axpy(engine_->threads, count, 1.0f, change, base);
+    ops_.copy_out(scores, base, size_t(count) * sizeof(float));
+}
+
+void Plan::each_input(const std::function<void(const Step&, const Conv2d&, const float*)>& at) {
+    for (int first = 0; first < images_; first += micro_)
+        for (const Step& step : steps_)
+            if (has_weights(step.node) && step.node.linearised)
+                at(step, batch(step.conv, micro_batch_at(first)), x(step.in0, first));
+}
+
+std::string Plan::describe() const {
+    std::string text = format("%d images at most, %d at a time; keeps %.2f MB, shares %.2f MB of scratch; %s\n",
+                              max_batch_, micro_, double(own_bytes()) / 1e6, double(shared_bytes()) / 1e6, ops_.name);
+    for (const Step& step : steps_) {
+        const Value& in = values_[size_t(step.in0)];
+        const Value& out = values_[size_t(step.out)];
+        text += format("  %-28s %-16s [%d,%d,%d] -> [%d,%d,%d]", step.name.c_str(), op_name(step.node.op), in.c, in.h,
+                       in.w, out.c, out.h, out.w);
+        if (has_weights(step.node))
+            text += format("  kernel %dx%d stride %d pad %d%s", step.conv.kh, step.conv.kw, step.conv.stride,
+                           step.conv.pad, step.node.linearised ? ", linearised" : ", frozen");
+        text += step.in_place ? "  in place\n"
+                              : format("  %.1f kB an image%s\n", double(out.floats) * 4e-3, out.kept ? ", kept" : "");
+    }
+    return text;
+}
+
+}  // namespace lqf
+
+// ---- the C border -----------------------------------------------------------------------------------------------------------------
+
+using namespace lqf;
+
+namespace {
+
+int32_t with(lqf_plan* plan, const std::function<void(Plan&)>& body) {
+    return guard([&] {
+        LQF_CHECK(plan, "plan is null");
+        std::lock_guard<std::mutex> lock(plan->plan.engine().busy);
+        body(plan->plan);
+    });
+}
+
+void check_forward(const Plan& plan) {
+    LQF_CHECK(plan.images() > 0, "no forward yet: jvp and vjp need the images at which to linearise");
+}
+
+void check_images(const Plan& plan, const float* images, int32_t n) {
+    LQF_CHECK(images, "images is null");
+    LQF_CHECK(n >= 1 && n <= plan.max_batch(), "%d images, this plan takes 1 to %d", n, plan.max_batch());
+}
+
+}  // namespace
+
+int32_t lqf_plan_compile(lqf_engine* engine, const lqf_node* nodes, int32_t count, const char* names, int32_t channels,
+                         int32_t height, int32_t width, lqf_vector* parameters, int32_t max_batch, lqf_plan** out) {
+    return guard([&] {
+        LQF_CHECK(engine && nodes && names && out, "engine, nodes, names or out is null");
+        LQF_CHECK(count >= 1, "a network of %d nodes", count);
+        LQF_CHECK(max_batch >= 1 && max_batch <= (1 << 16), "max_batch is %d, expected 1 to 65536", max_batch);
+        check_vector(parameters, engine->engine.get(), 0, "parameters");
+        std::vector<std::string> split;
+        for (const char* end; (end = std::strchr(names, '\n')); names = end + 1) split.emplace_back(names, end);
+        LQF_CHECK(int(split.size()) == count, "%d names for %d nodes", int(split.size()), count);
+        std::lock_guard<std::mutex> lock(engine->engine->busy);
+        *out = new lqf_plan{Plan(engine->engine, std::vector<lqf_node>(nodes, nodes + count), split, channels, height,
+                                 width, parameters, max_batch)};
+    });
+}
+
+int32_t lqf_plan_destroy(lqf_plan* plan) {
+    return guard([&] { delete plan; });
+}
+
+int32_t lqf_plan_describe(lqf_plan* plan, char* text, int64_t capacity) {
+    return with(plan, [&](Plan& p) { copy_text(p.describe(), text, capacity); });
+}
+
+int32_t lqf_plan_memory(lqf_plan* plan, int64_t* own_bytes, int64_t* shared_bytes) {
+    return with(plan, [&](Plan& p) {
+        LQF_CHECK(own_bytes && shared_bytes, "own_bytes or shared_bytes is null");
+        *own_bytes = p.own_bytes();
+        *shared_bytes = p.shared_bytes();
+    });
+}
+
+int32_t lqf_plan_set_parameters(lqf_plan* plan, lqf_vector* parameters) {
+    return with(plan, [&](Plan& p) {
+        check_vector(parameters, &p.engine(), p.parameters(), "parameters");
+        p.set_parameters(parameters);
+    });
+}
+
+int32_t lqf_plan_forward(lqf_plan* plan, const float* images, int32_t n) {
+    return with(plan, [&](Plan& p) {
+        check_images(p, images, n);
+        p.forward(images, n);
+    });
+}
+
+int32_t lqf_plan_outputs(lqf_plan* plan, lqf_vector* out) {
+    return with(plan, [&](Plan& p) {
+        check_forward(p);
+        check_vector(out, &p.engine(), int64_t(p.images()) * p.classes(), "out");
+        p.outputs(out->data());
+    });
+}
+
+int32_t lqf_plan_jvp(lqf_plan* plan, lqf_vector* delta, lqf_vector* out) {
+    return with(plan, [&](Plan& p) {
+        check_forward(p);
+        check_vector(delta, &p.engine(), p.parameters(), "delta");
+        check_vector(out, &p.engine(), int64_t(p.images()) * p.classes(), "out");
+        p.jvp(delta->data(), out->data());
+    });
+}
+
+int32_t lqf_plan_vjp(lqf_plan* plan, lqf_vector* cotangent, lqf_vector* gradient) {
+    return with(plan, [&](Plan& p) {
+        check_forward(p);
+        check_vector(cotangent, &p.engine(), int64_t(p.images()) * p.classes(), "cotangent");
+        check_vector(gradient, &p.engine(), p.parameters(), "gradient");
+        p.vjp(cotangent->data(), gradient->data());
+    });
+}
+
+int32_t lqf_plan_jacobian(lqf_plan* plan, lqf_vector* rows) {
+    return with(plan, [&](Plan& p) {
+        check_forward(p);
+        check_vector(rows, &p.engine(), int64_t(p.images()) * p.classes() * p.parameters(), "rows");
+        p.jacobian(rows->data());
+    });
+}
+
+int32_t lqf_plan_predict(lqf_plan* plan, lqf_vector* delta, const float* images, int32_t n, float* scores) {
+    return with(plan, [&](Plan& p) {
+        check_images(p, images, n);
+        check_vector(delta, &p.engine(), p.parameters(), "delta");
+        LQF_CHECK(scores, "scores is null");
+        p.predict(delta->data(), images, n, scores);
+    });
+}

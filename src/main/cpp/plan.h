@@ -1,0 +1,102 @@
+// A network compiled for one engine: steps, and where every value, tangent and cotangent lives.
+#ifndef LQF_PLAN_H
+#define LQF_PLAN_H
+
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine.h"
+
+namespace lqf {
+
+// What flows between steps. Per image: [ceil(c / B), h, w, B] floats. Value 0 is the image, value i + 1 the output of node i.
+struct Value {
+    int c = 0, h = 0, w = 0;
+    int64_t floats = 0;    // of one image
+    int storage = 0;       // the value whose buffer this one shares: itself, unless a leaky ReLU works in place
+    bool live = false;     // the output depends on it
+    bool tangent = false;  // it depends on a linearised parameter
+    bool kept = false;     // jvp or vjp need it: it has room for max_batch images, others for one micro-batch
+    int64_t x = 0, x_dot = 0, x_bar = 0;  // offsets in floats: x into `kept` or `scratch`, the others into `scratch`
+};
+
+struct Step {
+    lqf_node node;
+    std::string name;
+    int in0, in1, out;  // values; in1 = -1 if there is none
+    Conv2d conv{};      // n is set when the step runs
+    Pool2d pool{};
+    Subsample subsample{};
+    bool in_place = false;
+    bool accumulate0 = false, accumulate1 = false;  // its cotangent for in0, in1 is not the first that arrives there
+    int64_t w0 = 0, w0_transposed = 0,
+            delta = 0;   // packed weights: offsets in floats into `weights`, delta into `scratch`
+    int64_t argmax = 0;  // offset in ints into `argmax`, [max_batch, floats]
+};
+
+class Plan {
+public:
+    Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, const std::vector<std::string>& names,
+         int channels, int height, int width, const lqf_vector* parameters, int max_batch);
+
+    // All of these want engine().busy to be held.
+    void set_parameters(const lqf_vector* parameters);
+    void forward(const float* images, int n);
+    void outputs(float* out);
+    void jvp(const float* delta, float* out);
+    void vjp(const float* cotangent, float* gradient);
+    void jacobian(float* rows);
+    void predict(const float* delta, const float* images, int n, float* scores);  // images and scores: host
+
+    // Walks back from cotangent [n, C] of images first ... first + n - 1 of the last forward, n <= micro_batch(); at every linearised
+    // conv2d calls at(step, conv, x, y_bar).
+    using AtConv = std::function<void(const Step&, const Conv2d&, const float* x, const float* y_bar)>;
+    void reverse(int first, int n, const float* cotangent, const AtConv& at);
+
+    // At every linearised conv2d calls at(step, conv, x) for the images of the last forward, in order.
+    void each_input(const std::function<void(const Step&, const Conv2d&, const float* x)>& at);
+
+    Engine& engine() const { return *engine_; }
+    const std::shared_ptr<Engine>& shared_engine() const { return engine_; }
+    const std::vector<Step>& steps() const { return steps_; }
+    int max_batch() const { return max_batch_; }
+    int micro_batch() const { return micro_; }
+    int images() const { return images_; }  // of the last forward; 0 before
+    int classes() const { return values_.back().c; }
+    int64_t parameters() const { return parameters_; }
+    int64_t own_bytes() const { return int64_t(kept_.bytes() + weights_.bytes() + argmax_.bytes() + scores_.bytes()); }
+    int64_t shared_bytes() const { return scratch_floats_ * int64_t(sizeof(float)); }
+    std::string describe() const;
+
+private:
+    void check_node(const lqf_node& node, int index) const;
+    Step step_of(const lqf_node& node, int index, const std::string& name);
+    void mark_live_and_tangent();
+    void place_buffers();
+
+    int micro_batch_at(int first) const { return std::min(micro_, images_ - first); }
+    float* x(int value, int first) const;  // the value of images first ... in the kept or shared buffer
+    float* scratch(int64_t offset) const { return engine_->scratch.as<float>() + offset; }
+
+    std::shared_ptr<Engine> engine_;
+    const Ops& ops_;
+    std::vector<Value> values_;
+    std::vector<Step> steps_;  // live ones only
+    int64_t parameters_;
+    int max_batch_;
+    int micro_;  // images that go through the network together: their values stay in cache
+    int images_ = 0;
+    int64_t scratch_floats_ = 0;
+    Memory kept_, weights_, argmax_;
+    Memory scores_;  // of predict: f(x; w0) and J delta, [2, max_batch, C]
+};
+
+}  // namespace lqf
+
+struct lqf_plan {
+    lqf::Plan plan;
+};
+
+#endif

@@ -1,0 +1,54 @@
+// A fixed team of threads that works off numbered tasks. Results must not depend on which thread takes which task.
+#ifndef LQF_THREADS_H
+#define LQF_THREADS_H
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace lqf {
+
+class Threads {
+public:
+    explicit Threads(int count);  // count >= 1, the calling thread included
+    ~Threads();
+    Threads(const Threads&) = delete;
+    Threads& operator=(const Threads&) = delete;
+
+    int count() const { return int(workers_.size()) + 1; }
+
+    // Runs work(task, thread) for every task in [0, tasks), thread in [0, count()). A call from inside work runs in the caller alone.
+    // The first exception that a task throws is thrown here, after all tasks have ended.
+    void each(int64_t tasks, const std::function<void(int64_t task, int thread)>& work);
+
+    // Scratch of one thread, at least floats long, 64-byte aligned; contents are lost at the next call for that thread.
+    float* scratch(int thread, size_t floats);
+    size_t scratch_bytes() const;
+
+private:
+    void serve(int thread);
+    void drain(int thread);
+
+    std::vector<std::thread> workers_;
+    std::vector<float*> scratch_;
+    std::vector<size_t> scratch_floats_;
+    std::mutex mutex_;
+    std::condition_variable wake_, done_;
+    const std::function<void(int64_t, int)>* work_ = nullptr;
+    std::atomic<int64_t> next_{0};
+    int64_t tasks_ = 0;
+    int64_t generation_ = 0;
+    int busy_ = 0;
+    bool stopping_ = false;
+    std::exception_ptr failure_;
+
+    static thread_local int current_thread_;  // of the task that runs here
+};
+
+}  // namespace lqf
+#endif

@@ -1,0 +1,44 @@
+package org.lqf.cli;
+
+import org.lqf.engine.Engine;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+
+/** Where to compute. Results do not depend on the number of threads. */
+final class EngineOptions {
+
+  @Option(
+      names = "--device",
+      paramLabel = "NAME",
+      description =
+          "auto (the best there is), cpu, or reference (plain loops in double, slow, for checking). "
+              + "Default: ${DEFAULT-VALUE}.")
+  private String device = "auto";
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description =
+          "Threads to compute with; the result is the same, bit for bit. Default: the processors "
+              + "this process may use (${DEFAULT-VALUE}).")
+  private int threads = Runtime.getRuntime().availableProcessors();
+
+  int threads() {
+    return threads;
+  }
+
+  Engine open(CommandSpec command) {
+    try {
+      return Engine.open(device, threads);
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(command.commandLine(), e.getMessage(), e);
+    }
+  }
+
+  /** The device's name alone, such as "cpu". */
+  static String name(Engine engine) {
+    String text = engine.describe();
+    return text.substring(0, text.indexOf(':'));
+  }
+}

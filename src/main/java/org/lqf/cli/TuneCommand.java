@@ -1,0 +1,288 @@
+package org.lqf.cli;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Objects;
+import java.util.concurrent.Callable;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+import org.lqf.engine.Engine;
+import org.lqf.image.ImageFolder;
+import org.lqf.model.Backbone;
+import org.lqf.model.LinearisedModel;
+import org.lqf.tune.LqfConfig;
+import org.lqf.tune.LqfTrainer;
+import org.lqf.tune.TrainingReport;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** {@code lqf tune}: images and a network in, a model and its accuracy out. */
+@Command(
+    name = "tune",
+    sortOptions = false,
+    mixinStandardHelpOptions = true,
+    description = {
+      "Fine-tunes a network on images in a folder per class and tests it, with the linear probe "
+          + "(ridge regression on the network's last features) beside it.",
+      "Without options: the shipped network on the shipped images, nothing is saved."
+    },
+    footerHeading = "%nExamples:%n",
+    footer = {
+      "  lqf tune --backbone net.json --data photos/ --out photos.lqf",
+      "      photos/train/CLASS/*.jpg are trained on, photos/test/CLASS/*.jpg tested on",
+      "  lqf tune --data photos/ --holdout 0.2 --size 64 --seed 7 --metrics-json m.json",
+      "      photos/CLASS/*.jpg, a fifth of each class is set aside for testing",
+      "  lqf tune --data photos/ --out photos.lqf --resume",
+      "      goes on where a killed run was; the result is the same, bit for bit",
+      "  lqf tune --data photos/ --solver sgd-kfac --augment --epochs 40"
+    })
+final class TuneCommand implements Callable<Integer> {
+
+  private static final String SHIPPED_NETWORK =
+      "test-data/resnet20-leaky0.1-own/resnet20-leaky0.1-own.json";
+  private static final String SHIPPED_IMAGES = "test-data/fashion10";
+
+  @Option(
+      names = "--backbone",
+      paramLabel = "NET.json",
+      description = "Graph of the pre-trained network, its weights beside it. Default: shipped.")
+  private @Nullable Path backbone;
+
+  @Option(
+      names = "--data",
+      paramLabel = "DIR",
+      description =
+          "A folder per class with images inside, or train/ and test/ with such folders. "
+              + "Default: shipped.")
+  private @Nullable Path data;
+
+  @Option(names = "--test", paramLabel = "DIR", description = "Test images, a folder per class.")
+  private @Nullable Path test;
+
+  @Option(
+      names = "--holdout",
+      paramLabel = "PART",
+      description = "Sets this part of each class aside for testing, such as 0.2.")
+  private @Nullable Double holdout;
+
+  @Option(
+      names = "--limit-per-class",
+      paramLabel = "N",
+      description = "Trains on the first N images of each class only.")
+  private @Nullable Integer limit;
+
+  @Option(
+      names = "--out",
+      paramLabel = "FILE.lqf",
+      description =
+          "Where to write the model; FILE.lqf.checkpoint lies beside it while the solver runs.")
+  private @Nullable Path out;
+
+  @Option(names = "--force", description = "Replaces FILE.lqf if it is there.")
+  private boolean force;
+
+  @Option(
+      names = "--resume",
+      description =
+          "Goes on from the checkpoint of a run with the same options that was interrupted. "
+              + "Without it, such a checkpoint is discarded.")
+  private boolean resume;
+
+  @Option(
+      names = "--metrics-json",
+      paramLabel = "FILE",
+      description = "Writes the results for machines, replacing the file.")
+  private @Nullable Path metrics;
+
+  @Mixin private final TuneOptions options = new TuneOptions();
+  @Mixin private final EngineOptions device = new EngineOptions();
+
+  @Option(names = "--quiet", description = "No progress, no notes: results and errors only.")
+  private boolean quiet;
+
+  @Spec private @Nullable CommandSpec spec;
+
+  @Override
+  public Integer call() throws IOException {
+    CommandSpec command = Objects.requireNonNull(spec);
+    LqfConfig config = usage(command, () -> options.config(Math.max(1, device.threads())));
+    checkOptions(command);
+    Path graph = backbone != null ? backbone : shipped(command, "--backbone", SHIPPED_NETWORK);
+    Path images = data != null ? data : shipped(command, "--data", SHIPPED_IMAGES);
+    Backbone network = ModelFile.readBackbone(graph);
+    if (out != null && Files.exists(out) && !force) {
+      throw new IOException(out + " is already there; give --force to replace it");
+    }
+    if (out != null) {
+      // A checkpoint has up to three vectors of floats, and lies beside the one it replaces.
+      OutputFile.check(out, 24 * network.parameters());
+    }
+    if (metrics != null) {
+      OutputFile.check(metrics, 1);
+    }
+    TrainingData input = read(command, images);
+    PrintWriter err = command.commandLine().getErr();
+    try (ProgressDisplay display = new ProgressDisplay(err, quiet);
+        Engine engine = device.open(command)) {
+      input.notes().forEach(display::note);
+      Path checkpoint = out == null ? null : checkpoint(command, out, display);
+      String hint = out == null ? "" : ModelFile.hint(out, graph);
+      long start = System.nanoTime();
+      TrainingReport report =
+          LqfTrainer.train(engine, network, hint, input.train(), config, display, checkpoint);
+      double seconds = (System.nanoTime() - start) / 1e9;
+      if (out != null && checkpoint != null) {
+        report.model().write(out);
+        Files.deleteIfExists(checkpoint);
+      }
+      TestScore score = null;
+      TestScore probe = null;
+      if (input.test() != null) {
+        display.phase("testing");
+        score = TestScore.of(engine, network, report.model(), input.test(), display);
+        display.phase("testing the linear probe");
+        probe = TestScore.of(engine, network, report.probe(), input.test(), display);
+      }
+      display.clear();
+      if (metrics != null) {
+        metrics(report, score, probe, input.test(), engine, seconds).write(metrics);
+      }
+      print(command.commandLine().getOut(), report, engine, seconds, score, probe);
+    }
+    return 0;
+  }
+
+  private void checkOptions(CommandSpec command) {
+    if (test != null && holdout != null) {
+      throw usage(command, "--test and --holdout both say what to test on; give one of them");
+    }
+    if (holdout != null && !(holdout > 0 && holdout < 1)) {
+      throw usage(command, "--holdout must lie between 0 and 1, got " + holdout);
+    }
+    if (limit != null && limit < 1) {
+      throw usage(command, "--limit-per-class must be at least 1, got " + limit);
+    }
+    if (resume && out == null) {
+      throw usage(command, "--resume needs --out, beside which the checkpoint lies");
+    }
+  }
+
+  private static ParameterException usage(CommandSpec command, String sentence) {
+    return new ParameterException(command.commandLine(), sentence);
+  }
+
+  private static <T> T usage(CommandSpec command, Supplier<T> values) {
+    try {
+      return values.get();
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(command.commandLine(), e.getMessage(), e);
+    }
+  }
+
+  private static Path shipped(CommandSpec command, String option, String relative) {
+    Path path = Path.of(System.getProperty("lqf.home", "")).resolve(relative);
+    if (!Files.exists(path)) {
+      throw usage(command, "give %s; the shipped default %s is not there".formatted(option, path));
+    }
+    return path;
+  }
+
+  private TrainingData read(CommandSpec command, Path images) throws IOException {
+    TrainingData input;
+    try {
+      input = TrainingData.read(images, test, holdout, options.seed());
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(command.commandLine(), e.getMessage(), e);
+    }
+    return limit == null ? input : input.limitPerClass(limit);
+  }
+
+  /** The file beside the model, there only if it is to be taken up. */
+  private Path checkpoint(CommandSpec command, Path model, ProgressDisplay display)
+      throws IOException {
+    Path file = model.resolveSibling(model.getFileName() + ".checkpoint");
+    if (!resume && Files.deleteIfExists(file)) {
+      display.note("discarded the checkpoint of an interrupted run; --resume would have used it");
+    } else if (resume && !Files.exists(file)) {
+      display.note("there is no checkpoint %s; starting from the beginning".formatted(file));
+    }
+    PrintWriter err = command.commandLine().getErr();
+    Thread atExit =
+        new Thread(
+            () -> {
+              if (Files.exists(file)) { // the training did not come to its end
+                display.clear();
+                err.printf("lqf: to go on from %s, add --resume to the same command%n", file);
+                err.flush();
+              }
+            });
+    Runtime.getRuntime().addShutdownHook(atExit);
+    return file;
+  }
+
+  private Metrics metrics(
+      TrainingReport report,
+      @Nullable TestScore score,
+      @Nullable TestScore probe,
+      @Nullable ImageFolder tested,
+      Engine engine,
+      double seconds)
+      throws IOException {
+    return new Metrics()
+        .test(score, probe)
+        .model(report.model())
+        .put("converged", report.converged())
+        .put("solverReason", report.choice())
+        .put("damping", report.damping())
+        .put("testDataDigest", tested == null ? null : tested.digest())
+        .cost(engine, device.threads(), seconds);
+  }
+
+  private void print(
+      PrintWriter to,
+      TrainingReport report,
+      Engine engine,
+      double seconds,
+      @Nullable TestScore score,
+      @Nullable TestScore probe) {
+    LinearisedModel model = report.model();
+    LinearisedModel.Fit fit = model.fit();
+    ResultTable table =
+        new ResultTable(to)
+            .line(
+                "network",
+                "%s at %d×%d, %d parameters"
+                    .formatted(
+                        model.origin().backbone(),
+                        model.input().width(),
+                        model.input().height(),
+                        model.delta().length))
+            .line("images", "%d in %d classes".formatted(fit.samples(), model.labels().size()))
+            .line("device", engine.describe())
+            .line("solver", "%s (%s)".formatted(report.solver(), report.choice()))
+            .line(
+                "iterations",
+                "%d%s"
+                    .formatted(
+                        fit.iterations(),
+                        report.converged()
+                            ? ""
+                            : ", tolerance not met: see --iterations and --tolerance"))
+            .certificate(fit)
+            .cost(seconds);
+    if (score == null) {
+      table.line("test accuracy", "no test images; give --test DIR or --holdout 0.2");
+    } else {
+      table.accuracies(score, probe);
+    }
+    to.println();
+    to.println(out == null ? "not saved; --out FILE.lqf would" : "wrote " + out);
+    to.flush();
+  }
+}

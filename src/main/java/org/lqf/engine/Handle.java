@@ -1,0 +1,130 @@
+package org.lqf.engine;
+
+import java.lang.ref.Cleaner;
+import java.nio.charset.StandardCharsets;
+import java.util.function.Consumer;
+import java.util.function.IntSupplier;
+import java.util.function.ToIntFunction;
+import org.bytedeco.javacpp.Pointer;
+import org.lqf.binding.Lqf;
+
+/**
+ * An object that lives in native memory and is owned by this Java object.
+ *
+ * <p>Any thread may call it and any thread may {@link #close} it at any time: closing waits for the
+ * calls that are running, calls that come later get an {@link IllegalStateException}. Objects keep
+ * what they need of each other alive, so they may be closed in any order. One that is never closed
+ * is freed some time after it became unreachable; do not rely on that, its memory is not the
+ * garbage collector's to watch.
+ *
+ * <p>The protected members are for the classes of this library.
+ */
+public abstract class Handle implements AutoCloseable {
+
+  private static final Cleaner CLEANER = Cleaner.create();
+
+  private final Pointer pointer;
+  private final Cleaner.Cleanable destruction;
+  private final Object lock = new Object();
+  private int calls; // running now; guarded by lock
+  private boolean closed; // guarded by lock
+
+  /**
+   * @param pointer the native object, owned from here on
+   * @param destroy frees it; must not refer to this object, or it would never become unreachable
+   */
+  protected <P extends Pointer> Handle(P pointer, Consumer<P> destroy) {
+    this.pointer = pointer;
+    this.destruction = CLEANER.register(this, () -> destroy.accept(pointer));
+  }
+
+  /** Frees the native memory, after the calls that other threads have running. */
+  @Override
+  public final void close() {
+    boolean interrupted = false;
+    synchronized (lock) {
+      closed = true;
+      while (calls > 0) {
+        try {
+          lock.wait();
+        } catch (InterruptedException e) {
+          interrupted = true;
+        }
+      }
+    }
+    destruction.clean(); // does nothing the second time
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /**
+   * Runs a native function on objects that cannot be closed meanwhile.
+   *
+   * @param function returns a status of {@code lqf.h}
+   * @param used every handle that it touches
+   * @throws IllegalStateException if one of them is closed
+   * @throws IllegalArgumentException if the status is LQF_INVALID
+   * @throws LqfException for the other failures
+   */
+  protected static void call(IntSupplier function, Handle... used) {
+    int entered = 0;
+    try {
+      for (Handle handle : used) {
+        handle.enter();
+        entered++;
+      }
+      check(function.getAsInt());
+    } finally {
+      while (entered > 0) {
+        used[--entered].leave();
+      }
+    }
+  }
+
+  /** The native object of another class of this library. To be used inside {@link #call} only. */
+  protected static <P extends Pointer> P pointer(Handle handle, Class<P> type) {
+    return type.cast(handle.pointer);
+  }
+
+  /**
+   * Throws what a status of {@code lqf.h} stands for, with the text of this thread's last error.
+   */
+  static void check(int status) {
+    if (status != Lqf.LQF_OK) {
+      throw LqfException.of(status, Lqf.lqf_last_error().getString(StandardCharsets.UTF_8));
+    }
+  }
+
+  /** Text from a native function that cuts it to the size of the array it is given. */
+  static String text(Handle handle, ToIntFunction<byte[]> describe) {
+    for (byte[] text = new byte[1024]; ; text = new byte[4 * text.length]) {
+      byte[] target = text;
+      call(() -> describe.applyAsInt(target), handle);
+      int length = 0;
+      while (text[length] != 0) {
+        length++;
+      }
+      if (length < text.length - 1) {
+        return new String(text, 0, length, StandardCharsets.UTF_8);
+      }
+    }
+  }
+
+  private void enter() {
+    synchronized (lock) {
+      if (closed) {
+        throw new IllegalStateException(getClass().getSimpleName() + " is closed");
+      }
+      calls++;
+    }
+  }
+
+  private void leave() {
+    synchronized (lock) {
+      if (--calls == 0) {
+        lock.notifyAll();
+      }
+    }
+  }
+}

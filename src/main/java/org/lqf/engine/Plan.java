@@ -1,0 +1,262 @@
+package org.lqf.engine;
+
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicLong;
+import org.lqf.binding.Lqf;
+import org.lqf.binding.LqfPlan;
+import org.lqf.model.Backbone;
+
+/**
+ * A backbone compiled for a device: f(x; w0) and its Jacobian J at w0 as a linear map.
+ *
+ * <p>{@link #forward} is the linearisation: it fixes the images and keeps the activations. {@link
+ * #jvp} and {@link #vjp} then apply J and its transpose as often as a solver wants. Rules per
+ * layer: {@code ops.h}; the model: Achille et al. 2021 (LQF), arXiv 2012.11140.
+ *
+ * <p>n is the number of images of the last forward, 1 ≤ n ≤ {@link #maxBatch}. Results for an image
+ * depend neither on the images beside it nor on the number of threads, bit for bit. Calls are safe
+ * from several threads, but a forward changes what the next jvp means: threads that share a plan
+ * use {@link #predict}, which is one step.
+ */
+public final class Plan extends Handle {
+
+  final LqfPlan pointer;
+  private final Backbone backbone;
+  private final Set<String> linearised;
+  private final int maxBatch;
+  private final int imageSize;
+  private volatile int images; // n, 0 before forward
+  private final AtomicLong forwards = new AtomicLong();
+
+  Plan(LqfPlan plan, Backbone backbone, Set<String> linearised, int maxBatch) {
+    super(plan, Lqf::lqf_plan_destroy);
+    this.pointer = plan;
+    this.backbone = backbone;
+    this.linearised = linearised;
+    this.maxBatch = maxBatch;
+    this.imageSize = backbone.input().shape().size();
+  }
+
+  /** The most images of one call. */
+  public int maxBatch() {
+    return maxBatch;
+  }
+
+  /** Outputs of one image. */
+  public int classes() {
+    return backbone.outputShape().channels();
+  }
+
+  /**
+   * Length of a displacement and of a gradient: all parameters, those of frozen layers included.
+   */
+  public long parameters() {
+    return backbone.parameters();
+  }
+
+  public Backbone backbone() {
+    return backbone;
+  }
+
+  /** Names of the layers whose parameters are displaced, in node order. */
+  public Set<String> linearised() {
+    return linearised;
+  }
+
+  /** n, the images of the last forward; 0 if there was none. */
+  public int images() {
+    return images;
+  }
+
+  /**
+   * A number that changes with every forward, predict and setParameters: as long as it stays, the
+   * images that the plan keeps are the same.
+   */
+  public long forwards() {
+    return forwards.get();
+  }
+
+  /**
+   * Evaluates f(x; w0) and keeps what the other verbs need.
+   *
+   * @param batch [n, channels, height, width], read; more may follow
+   * @throws IllegalArgumentException if n is not in 1 … maxBatch or the batch holds fewer images
+   */
+  public void forward(float[] batch, int n) {
+    checkImages(batch.length, n);
+    forget();
+    call(() -> Lqf.lqf_plan_forward(pointer, batch, n), this);
+    images = n;
+  }
+
+  /**
+   * The same from a direct buffer in native byte order, without a copy on the way: the images start
+   * at its position, which does not move.
+   */
+  public void forward(FloatBuffer batch, int n) {
+    if (!batch.isDirect() || batch.order() != ByteOrder.nativeOrder()) {
+      throw new IllegalArgumentException("images must be a direct buffer in native byte order");
+    }
+    checkImages(batch.remaining(), n);
+    forget();
+    call(() -> Lqf.lqf_plan_forward(pointer, batch, n), this);
+    images = n;
+  }
+
+  /**
+   * out = f(x; w0).
+   *
+   * @param out [n, classes], overwritten; entries beyond are left as they are
+   * @throws IllegalStateException if forward was not called
+   */
+  public void outputs(DeviceVector out) {
+    checkOutputs("out", out);
+    call(() -> Lqf.lqf_plan_outputs(pointer, out.pointer), this, out);
+  }
+
+  /**
+   * Applies the Jacobian to a direction: out = J · delta.
+   *
+   * @param delta [parameters], read; entries of frozen layers are ignored
+   * @param out [n, classes], overwritten; entries beyond are left as they are
+   * @throws IllegalStateException if forward was not called
+   */
+  public void jvp(DeviceVector delta, DeviceVector out) {
+    checkParameters("delta", delta);
+    checkOutputs("out", out);
+    call(() -> Lqf.lqf_plan_jvp(pointer, delta.pointer, out.pointer), this, delta, out);
+  }
+
+  /**
+   * Applies the transposed Jacobian: gradient += Jᵀ · cotangent, summed image by image in order.
+   *
+   * @param cotangent [n, classes], read
+   * @param gradient [parameters], accumulated; entries of frozen layers are left as they are
+   * @throws IllegalStateException if forward was not called
+   */
+  public void vjp(DeviceVector cotangent, DeviceVector gradient) {
+    checkOutputs("cotangent", cotangent);
+    checkParameters("gradient", gradient);
+    call(
+        () -> Lqf.lqf_plan_vjp(pointer, cotangent.pointer, gradient.pointer),
+        this,
+        cotangent,
+        gradient);
+  }
+
+  /**
+   * The Jacobian itself, for the Gram route.
+   *
+   * @param rows [n, classes, parameters], overwritten; zero for frozen layers
+   * @throws IllegalStateException if forward was not called
+   */
+  public void jacobian(DeviceVector rows) {
+    checkLength("rows", rows, checkForward() * (long) classes() * parameters());
+    call(() -> Lqf.lqf_plan_jacobian(pointer, rows.pointer), this, rows);
+  }
+
+  /**
+   * scores = f(x; w0) + J · delta in one step: the fine-tuned model. Takes the place of the last
+   * forward.
+   *
+   * @param delta [parameters], read
+   * @param batch [n, channels, height, width], read
+   * @param scores [n, classes], overwritten; entries beyond are left as they are
+   */
+  public void predict(DeviceVector delta, float[] batch, int n, float[] scores) {
+    checkParameters("delta", delta);
+    checkImages(batch.length, n);
+    if (scores.length < (long) n * classes()) {
+      throw new IllegalArgumentException(
+          "scores: %d images of %d classes need %d floats, got %d"
+              .formatted(n, classes(), (long) n * classes(), scores.length));
+    }
+    forget();
+    call(() -> Lqf.lqf_plan_predict(pointer, delta.pointer, batch, n, scores), this, delta);
+    images = n;
+  }
+
+  /**
+   * Moves w0 to these parameters; the next verb must be a forward.
+   *
+   * @param parameters [parameters], copied
+   */
+  public void setParameters(DeviceVector parameters) {
+    checkParameters("parameters", parameters);
+    forget();
+    call(() -> Lqf.lqf_plan_set_parameters(pointer, parameters.pointer), this, parameters);
+  }
+
+  /** The steps with shapes and bytes, one a line. */
+  public String describe() {
+    return text(this, text -> Lqf.lqf_plan_describe(pointer, text, text.length));
+  }
+
+  /** Bytes of this plan alone: activations and packed weights. */
+  public long memoryBytes() {
+    return memory(0);
+  }
+
+  /** Bytes of the scratch that this plan shares with all plans of its engine. */
+  public long sharedMemoryBytes() {
+    return memory(1);
+  }
+
+  @Override
+  public String toString() {
+    return "Plan[%s, %d of %d layers linearised, up to %d images]"
+        .formatted(backbone.name(), linearised.size(), backbone.blocks().size(), maxBatch);
+  }
+
+  private void forget() {
+    images = 0;
+    forwards.incrementAndGet();
+  }
+
+  private long memory(int which) {
+    long[][] bytes = new long[2][1];
+    call(() -> Lqf.lqf_plan_memory(pointer, bytes[0], bytes[1]), this);
+    return bytes[which][0];
+  }
+
+  private void checkImages(int floats, int n) {
+    if (n < 1 || n > maxBatch) {
+      throw new IllegalArgumentException(
+          "n is %d, expected 1 to %d, the largest batch of this plan".formatted(n, maxBatch));
+    }
+    if (floats < (long) n * imageSize) {
+      throw new IllegalArgumentException(
+          "%d images %s need %d floats, got %d"
+              .formatted(n, backbone.input().shape(), (long) n * imageSize, floats));
+    }
+  }
+
+  private int checkForward() {
+    int n = images;
+    if (n == 0) {
+      throw new IllegalStateException("no images: call forward first (setParameters forgets them)");
+    }
+    return n;
+  }
+
+  private void checkOutputs(String name, DeviceVector vector) {
+    checkLength(name, vector, (long) checkForward() * classes());
+  }
+
+  private static void checkLength(String name, DeviceVector vector, long least) {
+    if (vector.length() < least) {
+      throw new IllegalArgumentException(
+          "%s: expected at least %d entries, got %d".formatted(name, least, vector.length()));
+    }
+  }
+
+  private void checkParameters(String name, DeviceVector vector) {
+    if (vector.length() != parameters()) {
+      throw new IllegalArgumentException(
+          "%s: expected the %d parameters of \"%s\", got %d entries"
+              .formatted(name, parameters(), backbone.name(), vector.length()));
+    }
+  }
+}

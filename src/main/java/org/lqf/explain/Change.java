@@ -1,0 +1,44 @@
+package org.lqf.explain;
+
+import org.lqf.model.LinearisedModel;
+
+/**
+ * A new displacement for other images, with its receipt.
+ *
+ * @param delta [parameters], not copied
+ */
+public record Change(float[] delta, Receipt receipt) {
+
+  /**
+   * The model with this Δ.
+   *
+   * @param old the model that was changed
+   * @param dataDigest identity of the images that Δ now belongs to
+   */
+  public LinearisedModel applyTo(LinearisedModel old, String dataDigest) {
+    LinearisedModel.Origin origin = old.origin();
+    LinearisedModel.Fit fit = old.fit();
+    return new LinearisedModel(
+        new LinearisedModel.Origin(
+            origin.backbone(),
+            origin.backboneDigest(),
+            origin.backboneHint(),
+            dataDigest,
+            LinearisedModel.VERSION),
+        old.input(),
+        old.labels(),
+        old.headWeight(),
+        old.headBias(),
+        old.linearised(),
+        delta,
+        new LinearisedModel.Fit(
+            receipt.route(),
+            fit.seed(),
+            receipt.imagesAfter(),
+            receipt.iterations(),
+            fit.targetScale(),
+            fit.ridge(),
+            receipt.certificate().loss(),
+            receipt.certificate().gradientNorm()));
+  }
+}

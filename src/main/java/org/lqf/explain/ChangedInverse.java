@@ -1,0 +1,264 @@
+package org.lqf.explain;
+
+import java.util.Arrays;
+import org.lqf.engine.Engine;
+import org.lqf.engine.SymmetricMatrix;
+
+/**
+ * (K' + μI)⁻¹ of a changed set of images as a linear map, by an update of low rank of G = (K +
+ * μI)⁻¹; math.md §6. And from it α at another ridge, which the changed number of images brings
+ * about.
+ */
+abstract class ChangedInverse {
+
+  private static final double TOLERANCE = 1e-12; // of ‖residual‖/‖right side‖, in double
+  private static final int MAX_ITERATIONS = 1000;
+
+  final Dual dual;
+
+  private ChangedInverse(Dual dual) {
+    this.dual = dual;
+  }
+
+  /** x → (K' + μI)⁻¹x, both [images', C]. */
+  abstract double[] apply(double[] x);
+
+  /** (K' + μI)⁻¹r', [images', C], μ that of the dual. */
+  abstract double[] alpha();
+
+  /**
+   * (K' + μ'I)⁻¹b from (K' + μI)⁻¹b =: start, that is the solution of (I − (μ − μ')(K' + μI)⁻¹)x =
+   * start, by conjugate gradients in double: the condition number is at most the larger of μ/μ' and
+   * μ'/μ, so that a few steps do.
+   */
+  double[] shift(double[] start, double otherMu) {
+    double difference = dual.mu() - otherMu;
+    double[] x = start.clone();
+    double[] residual = multiply(x, difference);
+    for (int i = 0; i < x.length; i++) {
+      residual[i] = start[i] - residual[i];
+    }
+    double[] direction = residual.clone();
+    double rho = dot(residual, residual);
+    double goal = TOLERANCE * TOLERANCE * dot(start, start);
+    for (int iteration = 0; rho > goal && iteration < MAX_ITERATIONS; iteration++) {
+      double[] product = multiply(direction, difference);
+      double length = rho / dot(direction, product);
+      for (int i = 0; i < x.length; i++) {
+        x[i] += length * direction[i];
+        residual[i] -= length * product[i];
+      }
+      double next = dot(residual, residual);
+      for (int i = 0; i < x.length; i++) {
+        direction[i] = residual[i] + next / rho * direction[i];
+      }
+      rho = next;
+    }
+    return x;
+  }
+
+  private double[] multiply(double[] x, double difference) {
+    double[] product = apply(x);
+    for (int i = 0; i < x.length; i++) {
+      product[i] = x[i] - difference * product[i];
+    }
+    return product;
+  }
+
+  private static double dot(double[] a, double[] b) {
+    double sum = 0;
+    for (int i = 0; i < a.length; i++) {
+      sum += a[i] * b[i];
+    }
+    return sum;
+  }
+
+  /** rows·x: [rows, length]·[length]. */
+  private static double[] times(double[] rows, double[] x) {
+    double[] product = new double[rows.length / x.length];
+    for (int i = 0; i < product.length; i++) {
+      for (int k = 0; k < x.length; k++) {
+        product[i] += rows[i * x.length + k] * x[k];
+      }
+    }
+    return product;
+  }
+
+  /** target −= rowsᵀ·x. */
+  private static void subtractTransposed(double[] rows, double[] x, double[] target) {
+    for (int i = 0; i < x.length; i++) {
+      for (int k = 0; k < target.length; k++) {
+        target[k] -= rows[i * target.length + k] * x[i];
+      }
+    }
+  }
+
+  private static SymmetricMatrix factor(Engine engine, double[] block, int side) {
+    SymmetricMatrix matrix = engine.matrix(side);
+    try {
+      return matrix.write(0, 0, side, side, block).cholesky(0);
+    } catch (RuntimeException e) {
+      matrix.close();
+      throw e;
+    }
+  }
+
+  /** Without some images S: G_kk − G_kS (G_SS)⁻¹ G_Sk. */
+  static final class Without extends ChangedInverse implements AutoCloseable {
+    private final int[] removed;
+    private final double[] rows; // G_S [|S|·C, N·C]
+    private final SymmetricMatrix inner; // factor of G_SS
+
+    Without(Dual dual, int[] removed) {
+      super(dual);
+      this.removed = removed;
+      int classes = dual.classes();
+      int side = dual.side();
+      int count = removed.length * classes;
+      rows = new double[Math.multiplyExact(count, side)];
+      double[] block = new double[count * count];
+      for (int s = 0; s < removed.length; s++) {
+        double[] own = dual.rows(removed[s] * classes, classes);
+        System.arraycopy(own, 0, rows, s * classes * side, own.length);
+      }
+      for (int i = 0; i < count; i++) {
+        for (int j = 0; j < count; j++) {
+          block[i * count + j] = rows[i * side + removed[j / classes] * classes + j % classes];
+        }
+      }
+      inner = factor(dual.engine(), block, count);
+    }
+
+    @Override
+    double[] apply(double[] x) {
+      double[] product = dual.multiply(spread(x), 1);
+      double[] correction = at(product);
+      inner.solve(correction, 1);
+      subtractTransposed(rows, correction, product);
+      return gather(product);
+    }
+
+    @Override
+    double[] alpha() {
+      double[] alpha = dual.alpha();
+      double[] correction = at(alpha);
+      inner.solve(correction, 1);
+      subtractTransposed(rows, correction, alpha);
+      return gather(alpha);
+    }
+
+    /** The values of the removed images. */
+    private double[] at(double[] all) {
+      int classes = dual.classes();
+      double[] some = new double[removed.length * classes];
+      for (int s = 0; s < removed.length; s++) {
+        System.arraycopy(all, removed[s] * classes, some, s * classes, classes);
+      }
+      return some;
+    }
+
+    /** The values of the images that stay. */
+    private double[] gather(double[] all) {
+      int classes = dual.classes();
+      double[] some = new double[all.length - removed.length * classes];
+      boolean[] out = removedMask();
+      for (int i = 0, to = 0; i < out.length; i++) {
+        if (!out[i]) {
+          System.arraycopy(all, i * classes, some, to, classes);
+          to += classes;
+        }
+      }
+      return some;
+    }
+
+    private double[] spread(double[] some) {
+      int classes = dual.classes();
+      double[] all = new double[dual.side()];
+      boolean[] out = removedMask();
+      for (int i = 0, from = 0; i < out.length; i++) {
+        if (!out[i]) {
+          System.arraycopy(some, from, all, i * classes, classes);
+          from += classes;
+        }
+      }
+      return all;
+    }
+
+    private boolean[] removedMask() {
+      boolean[] out = new boolean[dual.images()];
+      for (int image : removed) {
+        out[image] = true;
+      }
+      return out;
+    }
+
+    @Override
+    public void close() {
+      inner.close();
+    }
+  }
+
+  /** With new images n behind the old ones: G bordered by the Schur complement of K_nn + μI. */
+  static final class With extends ChangedInverse implements AutoCloseable {
+    private final double[] rows; // K_nX·G [n·C, N·C]
+    private final double[] residual; // r of the new images [n, C]
+    private final double[] cross; // K_nX [n·C, N·C]
+    private final SymmetricMatrix schur; // factor of K_nn + μI − K_nX G K_Xn
+
+    /**
+     * @param cross K_nX, [n·C, N·C]
+     * @param own K_nn, [n·C, n·C]
+     * @param residual y − f0 of the new images, [n, C]
+     */
+    With(Dual dual, double[] cross, double[] own, double[] residual) {
+      super(dual);
+      int count = residual.length;
+      int side = dual.side();
+      this.cross = cross;
+      this.residual = residual;
+      double[] columns = dual.multiply(Blocks.transpose(cross, count, side), count);
+      this.rows = Blocks.transpose(columns, side, count);
+      double[] block = own.clone();
+      for (int i = 0; i < count; i++) {
+        block[i * count + i] += dual.mu();
+        for (int j = 0; j < count; j++) {
+          double sum = 0;
+          for (int k = 0; k < side; k++) {
+            sum += rows[i * side + k] * cross[j * side + k];
+          }
+          block[i * count + j] -= sum;
+        }
+      }
+      schur = factor(dual.engine(), block, count);
+    }
+
+    @Override
+    double[] apply(double[] x) {
+      double[] old = Arrays.copyOf(x, dual.side());
+      return border(dual.multiply(old, 1), Arrays.copyOfRange(x, dual.side(), x.length));
+    }
+
+    @Override
+    double[] alpha() {
+      return border(dual.alpha(), residual.clone());
+    }
+
+    /** From G·(old part) and the new part of the right side. */
+    private double[] border(double[] solved, double[] right) {
+      double[] known = times(cross, solved);
+      for (int i = 0; i < right.length; i++) {
+        right[i] -= known[i];
+      }
+      schur.solve(right, 1);
+      subtractTransposed(rows, right, solved);
+      double[] all = Arrays.copyOf(solved, solved.length + right.length);
+      System.arraycopy(right, 0, all, solved.length, right.length);
+      return all;
+    }
+
+    @Override
+    public void close() {
+      schur.close();
+    }
+  }
+}

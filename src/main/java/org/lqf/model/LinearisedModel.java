@@ -1,0 +1,364 @@
+package org.lqf.model;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+
+/**
+ * A fine-tuned network: f(x) = f(x; w0) + J(x)·delta, where f(·; w0) is a backbone with this
+ * model's head. The file ({@code *.lqf}) is a safetensors file with metadata; it holds everything
+ * except the backbone's own weights, which {@link #attach} checks by digest.
+ *
+ * <p>Equal content gives equal bytes: there is no date and no machine in the file. A digest over
+ * all of it is stored inside, so that a damaged or edited file is refused when it is read.
+ *
+ * @param origin the backbone and the images that it was made from
+ * @param input size and normalisation of the images
+ * @param labels one per class, in the order of the scores
+ * @param headWeight [classes, features], row-major, copied
+ * @param headBias [classes], copied
+ * @param linearised names of the nodes whose parameters are displaced
+ * @param delta [parameters] of the backbone with head, zero for frozen nodes, copied
+ * @param fit how delta was found, and how good it is
+ */
+public record LinearisedModel(
+    Origin origin,
+    InputSpec input,
+    List<String> labels,
+    float[] headWeight,
+    float[] headBias,
+    Set<String> linearised,
+    float[] delta,
+    Fit fit) {
+
+  /** Version of lqf that this code belongs to, as the pom says. */
+  public static final String VERSION = "0.1.0-SNAPSHOT";
+
+  private static final String FORMAT = "lqf-model/1";
+  private static final String CONTENT = "content";
+
+  /**
+   * What a model was made from.
+   *
+   * @param backbone name of the network
+   * @param backboneDigest {@link Backbone#digest()} of the network at this model's input size, with
+   *     the head that it came with
+   * @param backboneHint where its graph file lay, relative to the model's file; "" if not known
+   * @param dataDigest identity of the training images
+   * @param version of lqf that wrote the model
+   */
+  public record Origin(
+      String backbone,
+      String backboneDigest,
+      String backboneHint,
+      String dataDigest,
+      String version) {}
+
+  /**
+   * The problem that was solved and its certificate.
+   *
+   * @param solver its name, such as "cg"
+   * @param seed of everything random in the training
+   * @param samples training images
+   * @param iterations of the solver
+   * @param targetScale α: the target of an image is α for its class and 0 for the others
+   * @param ridge λ of L(Δ) = 1/(2N) Σ‖f(x) − y‖² + λ/2 ‖Δ‖²
+   * @param loss L(Δ)
+   * @param gradientNorm ‖∇L(Δ)‖
+   */
+  public record Fit(
+      String solver,
+      long seed,
+      int samples,
+      int iterations,
+      double targetScale,
+      double ridge,
+      double loss,
+      double gradientNorm) {
+
+    public Fit {
+      if (!(targetScale > 0 && ridge > 0 && samples > 0 && iterations >= 0)) {
+        throw new IllegalArgumentException(
+            "a fit needs samples, target scale and ridge above 0, got %d, %s and %s"
+                .formatted(samples, targetScale, ridge));
+      }
+      if (!(Double.isFinite(loss) && Double.isFinite(gradientNorm))) {
+        throw new IllegalArgumentException(
+            "loss %s and gradient norm %s must be finite".formatted(loss, gradientNorm));
+      }
+    }
+
+    /** At most this much above the smallest loss that is possible: ‖∇L‖²/(2λ), since H ⪰ λI. */
+    public double certifiedGap() {
+      return gradientNorm * gradientNorm / (2 * ridge);
+    }
+
+    /** At most this far from the one optimum: ‖Δ − Δ*‖ ≤ ‖∇L‖/λ. */
+    public double certifiedDistance() {
+      return gradientNorm / ridge;
+    }
+  }
+
+  public LinearisedModel {
+    labels = List.copyOf(labels);
+    linearised = Set.copyOf(linearised);
+    headWeight = headWeight.clone();
+    headBias = headBias.clone();
+    delta = delta.clone();
+    int classes = labels.size();
+    if (classes == 0 || headBias.length != classes || headWeight.length % classes != 0) {
+      throw new IllegalArgumentException(
+          "%d labels need a head of as many biases and rows, got %d biases and %d weights"
+              .formatted(classes, headBias.length, headWeight.length));
+    }
+    if (linearised.isEmpty()) {
+      throw new IllegalArgumentException("no node is linearised; name at least one");
+    }
+    requireFinite("head weight", headWeight);
+    requireFinite("head bias", headBias);
+    requireFinite("delta", delta);
+  }
+
+  /**
+   * The network that delta displaces: the backbone at this model's size with this model's head.
+   *
+   * @param backbone the one that the model was made from, at any input size, with any head of its
+   *     own
+   * @throws IllegalArgumentException if it is another network; the message names both
+   */
+  public Backbone attach(Backbone backbone) {
+    Backbone sized = backbone.withInputSize(input.height(), input.width());
+    if (!sized.digest().equals(origin.backboneDigest)) {
+      throw new IllegalArgumentException(
+          "this model was made from backbone \"%s\" with digest %s, got \"%s\" with digest %s; give the file that it was tuned from"
+              .formatted(origin.backbone, origin.backboneDigest, backbone.name(), sized.digest()));
+    }
+    Backbone headed = sized.withHead(headWeight, headBias, labels);
+    if (headed.parameters() != delta.length) {
+      throw new IllegalArgumentException(
+          "delta has %d entries but the backbone with head has %d parameters"
+              .formatted(delta.length, headed.parameters()));
+    }
+    return headed;
+  }
+
+  /**
+   * Reads a model file.
+   *
+   * @throws IOException if it is cut off, is no model of lqf, or was altered; the message says
+   *     which
+   */
+  public static LinearisedModel read(Path file) throws IOException {
+    Safetensors content = Safetensors.read(file);
+    Map<String, String> texts = content.metadata();
+    if (!FORMAT.equals(texts.get("format"))) {
+      throw new IOException(
+          "%s is no model of lqf: its metadata says format %s, expected \"%s\""
+              .formatted(file, texts.get("format"), FORMAT));
+    }
+    String digest = digest(content);
+    if (!digest.equals(texts.get(CONTENT))) {
+      throw new IOException(
+          "%s was altered after it was written: its content has digest %s, it says %s"
+              .formatted(file, digest, texts.get(CONTENT)));
+    }
+    try {
+      return decode(content);
+    } catch (IllegalArgumentException | JsonProcessingException e) {
+      throw new IOException("%s is no valid model: %s".formatted(file, e.getMessage()), e);
+    }
+  }
+
+  /** Writes the file as a whole or not at all. */
+  public void write(Path file) throws IOException {
+    Map<String, String> texts = new TreeMap<>();
+    texts.put("format", FORMAT);
+    texts.put("backbone", origin.backbone);
+    texts.put("backboneDigest", origin.backboneDigest);
+    texts.put("backboneHint", origin.backboneHint);
+    texts.put("dataDigest", origin.dataDigest);
+    texts.put("version", origin.version);
+    texts.put("input", Json.MAPPER.writeValueAsString(inputNumbers()));
+    texts.put("labels", Json.MAPPER.writeValueAsString(labels));
+    texts.put("linearised", Json.MAPPER.writeValueAsString(linearised.stream().sorted().toList()));
+    texts.put("solver", fit.solver);
+    texts.put("seed", Long.toString(fit.seed));
+    texts.put("samples", Integer.toString(fit.samples));
+    texts.put("iterations", Integer.toString(fit.iterations));
+    texts.put("targetScale", Double.toString(fit.targetScale));
+    texts.put("ridge", Double.toString(fit.ridge));
+    texts.put("loss", Double.toString(fit.loss));
+    texts.put("gradientNorm", Double.toString(fit.gradientNorm));
+    Map<String, Tensor> tensors =
+        Map.of(
+            "delta", Tensor.of(delta),
+            "head.weight", Tensor.of(headWeight, labels.size(), headWeight.length / labels.size()),
+            "head.bias", Tensor.of(headBias));
+    texts.put(CONTENT, digest(new Safetensors(texts, tensors)));
+    new Safetensors(texts, tensors).write(file);
+  }
+
+  private static LinearisedModel decode(Safetensors content) throws JsonProcessingException {
+    Map<String, String> texts = content.metadata();
+    return new LinearisedModel(
+        new Origin(
+            text(texts, "backbone"),
+            text(texts, "backboneDigest"),
+            text(texts, "backboneHint"),
+            text(texts, "dataDigest"),
+            text(texts, "version")),
+        input(Json.MAPPER.readTree(text(texts, "input"))),
+        strings(Json.MAPPER.readTree(text(texts, "labels"))),
+        content.get("head.weight").floats(),
+        content.get("head.bias").floats(),
+        new LinkedHashSet<>(strings(Json.MAPPER.readTree(text(texts, "linearised")))),
+        content.get("delta").floats(),
+        new Fit(
+            text(texts, "solver"),
+            Long.parseLong(text(texts, "seed")),
+            Integer.parseInt(text(texts, "samples")),
+            Integer.parseInt(text(texts, "iterations")),
+            Double.parseDouble(text(texts, "targetScale")),
+            Double.parseDouble(text(texts, "ridge")),
+            Double.parseDouble(text(texts, "loss")),
+            Double.parseDouble(text(texts, "gradientNorm"))));
+  }
+
+  /**
+   * SHA-256 over metadata and tensors in the order of their names, without the digest itself. Each
+   * text is preceded by its length, so that no two contents give the same bytes.
+   */
+  private static String digest(Safetensors content) {
+    MessageDigest sha;
+    try {
+      sha = MessageDigest.getInstance("SHA-256");
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every Java platform must provide SHA-256", e);
+    }
+    content
+        .metadata()
+        .forEach(
+            (key, value) -> {
+              if (!key.equals(CONTENT)) {
+                update(sha, key);
+                update(sha, value);
+              }
+            });
+    content
+        .tensors()
+        .forEach(
+            (name, tensor) -> {
+              update(sha, name);
+              update(sha, tensor.toString()); // type and shape
+              sha.update(tensor.bytes());
+            });
+    return HexFormat.of().formatHex(sha.digest());
+  }
+
+  private static void update(MessageDigest sha, String text) {
+    byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+    sha.update((bytes.length + ":").getBytes(StandardCharsets.UTF_8));
+    sha.update(bytes);
+  }
+
+  private Map<String, Object> inputNumbers() {
+    Map<String, Object> numbers = new TreeMap<>();
+    numbers.put("channels", input.channels());
+    numbers.put("height", input.height());
+    numbers.put("width", input.width());
+    numbers.put("mean", input.mean());
+    numbers.put("std", input.std());
+    return numbers;
+  }
+
+  private static InputSpec input(JsonNode json) {
+    return new InputSpec(
+        json.path("channels").asInt(),
+        json.path("height").asInt(),
+        json.path("width").asInt(),
+        floats(json.path("mean")),
+        floats(json.path("std")));
+  }
+
+  private static float[] floats(JsonNode array) {
+    float[] values = new float[array.size()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = Float.parseFloat(array.get(i).asText());
+    }
+    return values;
+  }
+
+  private static List<String> strings(JsonNode array) {
+    List<String> values = new ArrayList<>();
+    array.forEach(value -> values.add(value.asText()));
+    return values;
+  }
+
+  private static String text(Map<String, String> texts, String key) {
+    String value = texts.get(key);
+    if (value == null) {
+      throw new IllegalArgumentException("its metadata lacks \"" + key + "\"");
+    }
+    return value;
+  }
+
+  private static void requireFinite(String what, float[] values) {
+    for (int i = 0; i < values.length; i++) {
+      if (!Float.isFinite(values[i])) {
+        throw new IllegalArgumentException("%s: entry %d is %s".formatted(what, i, values[i]));
+      }
+    }
+  }
+
+  @Override
+  public float[] headWeight() {
+    return headWeight.clone();
+  }
+
+  @Override
+  public float[] headBias() {
+    return headBias.clone();
+  }
+
+  /** A fresh copy, [parameters] of the backbone with head. */
+  @Override
+  public float[] delta() {
+    return delta.clone();
+  }
+
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof LinearisedModel that
+        && origin.equals(that.origin)
+        && input.equals(that.input)
+        && labels.equals(that.labels)
+        && Arrays.equals(headWeight, that.headWeight)
+        && Arrays.equals(headBias, that.headBias)
+        && linearised.equals(that.linearised)
+        && Arrays.equals(delta, that.delta)
+        && fit.equals(that.fit);
+  }
+
+  @Override
+  public int hashCode() {
+    return 31 * origin.hashCode() + Arrays.hashCode(delta);
+  }
+
+  @Override
+  public String toString() {
+    return "%s on %s, %d classes, %d parameters, solved by %s"
+        .formatted(origin.backbone, input.shape(), labels.size(), delta.length, fit.solver);
+  }
+}

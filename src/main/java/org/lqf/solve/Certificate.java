@@ -1,0 +1,21 @@
+package org.lqf.solve;
+
+/**
+ * What is proven about a Δ: since H ⪰ λI, a gradient bounds the distance to the one optimum.
+ *
+ * @param loss L(Δ)
+ * @param gradientNorm ‖∇L(Δ)‖
+ * @param ridge λ of the mean loss, &gt; 0
+ */
+public record Certificate(double loss, double gradientNorm, double ridge) {
+
+  /** L(Δ) − L* is at most this: ‖∇L‖²/(2λ). */
+  public double gap() {
+    return gradientNorm * gradientNorm / (2 * ridge);
+  }
+
+  /** ‖Δ − Δ*‖ is at most this: ‖∇L‖/λ. */
+  public double distance() {
+    return gradientNorm / ridge;
+  }
+}

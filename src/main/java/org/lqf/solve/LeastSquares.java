@@ -1,0 +1,189 @@
+package org.lqf.solve;
+
+import java.io.IOException;
+import org.lqf.engine.DeviceVector;
+import org.lqf.engine.Engine;
+import org.lqf.engine.Plan;
+
+/**
+ * The quadratic problem of LQF: L(Δ) = 1/(2N) Σ‖f(xᵢ; w0) + JᵢΔ − yᵢ‖² + λ/2 ‖Δ‖², with the
+ * constant Hessian H = 1/N JᵀJ + λI. Source: Achille et al. 2021 (LQF), arXiv 2012.11140.
+ *
+ * <p>Holds nothing of the images: every product walks over them, forward, jvp and vjp batch by
+ * batch. Where all of them come as one batch, the plan still keeps them after the first walk, and
+ * the forward, a fifth of the work, is left out. Results do not depend on how the images are cut
+ * into batches, bit for bit. Owns its workspace, not the plan. Not for several threads at once.
+ */
+public final class LeastSquares implements AutoCloseable {
+
+  private final Engine engine;
+  private final Plan plan;
+  private final Samples samples;
+  private final double ridge;
+  private Workspace workspace;
+  private long kept = -1; // plan.forwards() while the plan keeps all images
+
+  /** Vectors [n, classes] for batches of n images; all batches but the last have one n. */
+  private record Workspace(int n, DeviceVector residual, DeviceVector other)
+      implements AutoCloseable {
+    static Workspace of(Engine engine, int n, int classes) {
+      DeviceVector residual = engine.vector((long) n * classes);
+      try {
+        return new Workspace(n, residual, engine.vector((long) n * classes));
+      } catch (RuntimeException e) {
+        residual.close();
+        throw e;
+      }
+    }
+
+    @Override
+    public void close() {
+      residual.close();
+      other.close();
+    }
+  }
+
+  /**
+   * @param plan stays the caller's; its last forward is overwritten by every method here
+   * @param samples batches of at most {@code plan.maxBatch()} images
+   * @param ridge λ &gt; 0 of the mean loss; the ridge of the summed loss is μ = λN
+   */
+  public LeastSquares(Engine engine, Plan plan, Samples samples, double ridge) {
+    if (!(ridge > 0) || ridge == Double.POSITIVE_INFINITY) {
+      throw new IllegalArgumentException("ridge must be positive and finite, got " + ridge);
+    }
+    if (samples.size() < 1) {
+      throw new IllegalArgumentException("no images to fit");
+    }
+    this.engine = engine;
+    this.plan = plan;
+    this.samples = samples;
+    this.ridge = ridge;
+    this.workspace = Workspace.of(engine, 1, plan.classes());
+  }
+
+  public Engine engine() {
+    return engine;
+  }
+
+  public Plan plan() {
+    return plan;
+  }
+
+  public Samples samples() {
+    return samples;
+  }
+
+  /** λ of the mean loss. */
+  public double ridge() {
+    return ridge;
+  }
+
+  /** Length of Δ. */
+  public long parameters() {
+    return plan.parameters();
+  }
+
+  /**
+   * gradient = ∇L(delta) = 1/N Σ Jᵢᵀ(f(xᵢ; w0) + JᵢΔ − yᵢ) + λΔ.
+   *
+   * @param delta [parameters], read
+   * @param gradient [parameters], overwritten
+   * @return L(delta)
+   */
+  public double gradient(DeviceVector delta, DeviceVector gradient) throws IOException {
+    gradient.set(delta).scale(ridge);
+    double[] squares = new double[1];
+    samples.forEach(
+        Samples.IN_ORDER,
+        (images, n, targets) -> {
+          addGradient(images, n, targets, delta, 1.0 / samples.size(), gradient, squares);
+          kept = n == samples.size() ? plan.forwards() : -1;
+        });
+    return squares[0] / (2 * samples.size()) + ridge / 2 * delta.dot(delta);
+  }
+
+  /** {@link #gradient} with a bound: Δ, how good it is. The gradient vector is overwritten. */
+  public Certificate certify(DeviceVector delta, DeviceVector gradient) throws IOException {
+    double loss = gradient(delta, gradient);
+    return new Certificate(loss, gradient.norm(), ridge);
+  }
+
+  /**
+   * out = H·direction.
+   *
+   * @param direction [parameters], read
+   * @param out [parameters], overwritten
+   */
+  public void hessian(DeviceVector direction, DeviceVector out) throws IOException {
+    out.set(direction).scale(ridge);
+    if (kept == plan.forwards()) {
+      addHessian(samples.size(), direction, out);
+    } else {
+      samples.forEach(
+          Samples.IN_ORDER,
+          (images, n, targets) -> {
+            plan.forward(images, n);
+            addHessian(n, direction, out);
+          });
+    }
+  }
+
+  /** out += 1/N JᵀJ·direction over the n images that the plan keeps. */
+  private void addHessian(int n, DeviceVector direction, DeviceVector out) {
+    DeviceVector product = workspace(n).residual;
+    plan.jvp(direction, product);
+    product.scale(1.0 / samples.size());
+    plan.vjp(product, out);
+  }
+
+  /**
+   * gradient += weight · Σ Jᵢᵀ(f(xᵢ; w0) + JᵢΔ − yᵢ) over one batch.
+   *
+   * @param squares [1], Σ‖f(xᵢ; w0) + JᵢΔ − yᵢ‖² is added, value by value in order
+   */
+  void addGradient(
+      float[] images,
+      int n,
+      float[] targets,
+      DeviceVector delta,
+      double weight,
+      DeviceVector gradient,
+      double[] squares) {
+    plan.forward(images, n);
+    DeviceVector residual = residual(n, targets, delta);
+    for (float value : residual.toArray()) {
+      squares[0] += (double) value * value;
+    }
+    residual.scale(weight);
+    plan.vjp(residual, gradient);
+  }
+
+  /** f(x; w0) + JΔ − y of the plan's last forward, [n, classes], valid until the next call. */
+  DeviceVector residual(int n, float[] targets, DeviceVector delta) {
+    Workspace w = workspace(n);
+    plan.jvp(delta, w.residual);
+    plan.outputs(w.other);
+    w.residual.add(1, w.other);
+    w.other.write(0, targets);
+    return w.residual.add(-1, w.other);
+  }
+
+  /** A vector [n, classes] that is overwritten by the next call of any method. */
+  DeviceVector outputs(int n) {
+    return workspace(n).residual;
+  }
+
+  private Workspace workspace(int n) {
+    if (workspace.n != n) {
+      workspace.close();
+      workspace = Workspace.of(engine, n, plan.classes());
+    }
+    return workspace;
+  }
+
+  @Override
+  public void close() {
+    workspace.close();
+  }
+}

@@ -1,0 +1,322 @@
+package org.lqf.tune;
+
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+import java.util.SplittableRandom;
+import org.jspecify.annotations.Nullable;
+import org.lqf.curvature.Damping;
+import org.lqf.curvature.KroneckerFactors;
+import org.lqf.curvature.Sharing;
+import org.lqf.engine.DeviceVector;
+import org.lqf.engine.Engine;
+import org.lqf.engine.Plan;
+import org.lqf.image.ImageDataset;
+import org.lqf.image.ImageFolder;
+import org.lqf.image.ImageTransform;
+import org.lqf.model.Backbone;
+import org.lqf.model.InputSpec;
+import org.lqf.model.LinearisedModel;
+import org.lqf.model.Shape;
+import org.lqf.solve.Checkpoint;
+import org.lqf.solve.ConjugateGradient;
+import org.lqf.solve.GramMatrix;
+import org.lqf.solve.GramSolver;
+import org.lqf.solve.LeastSquares;
+import org.lqf.solve.Samples;
+import org.lqf.solve.Sgd;
+import org.lqf.solve.Solution;
+
+/** One training from images to model, step by step in the order of the recipe. */
+final class Fitting {
+
+  private static final long ACTIVATION_BYTES = 1L << 28; // of one batch of many
+  private static final int MAX_BATCH = 64;
+
+  /** Part of the free memory that activations may take so that the plan keeps all images. */
+  private static final double KEPT_SHARE = 0.25;
+
+  private static final double MOMENTUM = 0.9;
+
+  private final Engine engine;
+  private final Backbone sized; // at the training's input size, with the head it came with
+  private final ImageFolder folder;
+  private final ImageDataset images;
+  private final LqfConfig config;
+  private final TrainingListener listener;
+  private final int batch;
+
+  Fitting(
+      Engine engine,
+      Backbone backbone,
+      ImageFolder folder,
+      LqfConfig config,
+      TrainingListener listener)
+      throws IOException {
+    if (folder.classes().size() < 2) {
+      throw new IllegalArgumentException(
+          "%s has one class, \"%s\"; at least two are needed to tell apart"
+              .formatted(folder.root(), folder.classes().get(0)));
+    }
+    InputSpec input = config.input(backbone.input());
+    this.engine = engine;
+    this.sized = backbone.withInputSize(input.height(), input.width());
+    this.folder = folder;
+    this.config = config;
+    this.listener = listener;
+    this.batch = batchSize(sized, folder.size(), config);
+    listener.phase("reading images");
+    ImageTransform transform =
+        new ImageTransform(
+            input.channels(), input.height(), input.width(), input.mean(), input.std());
+    ImageDataset onDisk = ImageDataset.of(folder, transform);
+    long bytes = 4L * onDisk.size() * onDisk.floats();
+    boolean fits = bytes < Runtime.getRuntime().maxMemory() / 4 && bytes / 4 < Integer.MAX_VALUE;
+    this.images = fits ? onDisk.inMemory(config.readers()) : onDisk;
+  }
+
+  /**
+   * All images if their activations fit into memory, else a batch whose activations do; nothing but
+   * the time depends on it.
+   */
+  private static int batchSize(Backbone network, int images, LqfConfig config) {
+    long bytes = 4 * network.shapes().values().stream().mapToLong(Shape::size).sum();
+    if (config.solver().stochastic() || config.augment()) {
+      long most = Math.max(1, Math.min(MAX_BATCH, ACTIVATION_BYTES / bytes));
+      return (int) Math.max(most, config.batch());
+    }
+    if (images * bytes < KEPT_SHARE * freeMemory()) {
+      return images;
+    }
+    return (int) Math.max(1, Math.min(MAX_BATCH, ACTIVATION_BYTES / bytes));
+  }
+
+  TrainingReport run(String hint, @Nullable Path checkpoint) throws IOException {
+    TrainingImages samples =
+        new TrainingImages(
+            images, folder.classes().size(), config.targetScale(), batch, config, listener);
+    LinearProbe probe = probe(samples);
+    Backbone network = withHead(probe);
+    Set<String> layers = config.layers().of(network);
+    try (Plan plan = engine.compile(network, layers, batch);
+        DeviceVector delta = engine.vector(network.parameters())) {
+      double ridge =
+          config.ridge().isPresent()
+              ? config.ridge().getAsDouble()
+              : LqfConfig.DEFAULT_RELATIVE_RIDGE * RowNorm.meanSquare(engine, plan, images);
+      SolverChoice choice = choose(network, plan);
+      listener.note("solver %s: %s".formatted(choice.solver(), choice.reason()));
+      String dataDigest = folder.digest();
+      double damping = Double.NaN;
+      Solution solution;
+      try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge);
+          Preconditioner preconditioner = preconditioner(choice.solver(), plan, samples, ridge)) {
+        damping = preconditioner.damping;
+        String key = key(ridge, choice.solver(), dataDigest);
+        @Nullable CheckpointFile file =
+            checkpoint == null ? null : CheckpointFile.open(checkpoint, key);
+        if (file != null) {
+          file.restore()
+              .ifPresent(
+                  state ->
+                      listener.note("going on after iteration %d".formatted(state.iteration())));
+        }
+        listener.phase("solving by " + choice.solver());
+        solution =
+            solve(
+                choice.solver(),
+                problem,
+                preconditioner.factors,
+                delta,
+                file == null ? Checkpoint.NONE : file);
+      }
+      LinearisedModel.Origin origin =
+          new LinearisedModel.Origin(
+              sized.name(), sized.digest(), hint, dataDigest, LinearisedModel.VERSION);
+      int classes = folder.classes().size();
+      float[] w0 = network.w0();
+      int head = network.blocks().get(network.blocks().size() - 1).weightOffset();
+      float[] weight = Arrays.copyOfRange(w0, head, w0.length - classes);
+      float[] bias = Arrays.copyOfRange(w0, w0.length - classes, w0.length);
+      LinearisedModel.Fit fit =
+          new LinearisedModel.Fit(
+              choice.solver().text(),
+              config.seed(),
+              images.size(),
+              solution.iterations(),
+              config.targetScale(),
+              ridge,
+              solution.certificate().loss(),
+              solution.certificate().gradientNorm());
+      LinearisedModel model =
+          new LinearisedModel(
+              origin, sized.input(), folder.classes(), weight, bias, layers, delta.toArray(), fit);
+      return new TrainingReport(
+          model,
+          baseline(model, probe),
+          choice.solver(),
+          choice.reason(),
+          solution.converged(),
+          solution.certificate(),
+          damping,
+          solution.trace());
+    }
+  }
+
+  /** Fits the linear probe on the pooled features of the training images. */
+  private LinearProbe probe(TrainingImages samples) throws IOException {
+    listener.phase("linear probe");
+    Backbone cut = sized.cutAtFeatures();
+    int width = cut.outputShape().channels();
+    double[] features = new double[Math.multiplyExact(images.size(), width)];
+    int[] at = new int[1];
+    try (Plan plan = engine.compile(cut, Set.of(), batch);
+        DeviceVector out = engine.vector((long) batch * width)) {
+      float[] values = new float[batch * width];
+      samples.forEach(
+          Samples.IN_ORDER,
+          (batchImages, n, targets) -> {
+            plan.forward(batchImages, n);
+            plan.outputs(out);
+            out.read(values);
+            for (int i = 0; i < n * width; i++) {
+              features[at[0]++] = values[i];
+            }
+          });
+    }
+    return LinearProbe.fit(engine, features, images.labels(), folder.classes().size());
+  }
+
+  private Backbone withHead(LinearProbe probe) {
+    float[] weight = probe.weight().clone();
+    float[] bias = probe.bias().clone();
+    if (config.head() == Head.PROBE) {
+      scale(weight, config.targetScale());
+      scale(bias, config.targetScale());
+    } else {
+      SplittableRandom random = new SplittableRandom(config.seed());
+      double deviation = 1 / Math.sqrt((double) weight.length / bias.length);
+      Arrays.fill(bias, 0);
+      for (int i = 0; i < weight.length; i++) {
+        weight[i] = (float) (deviation * random.nextGaussian());
+      }
+    }
+    return sized.withHead(weight, bias, folder.classes());
+  }
+
+  private static void scale(float[] values, double factor) {
+    for (int i = 0; i < values.length; i++) {
+      values[i] *= (float) factor;
+    }
+  }
+
+  private SolverChoice choose(Backbone network, Plan plan) {
+    double macs = Macs.of(network);
+    return SolverChoice.of(
+        config,
+        images.size(),
+        plan.classes(),
+        macs,
+        GramMatrix.work(plan, images.size(), macs),
+        GramMatrix.bytes(images.size(), plan.classes(), plan.parameters()),
+        freeMemory());
+  }
+
+  /** Bytes of main memory, or of the container's limit, that nobody uses. */
+  private static long freeMemory() {
+    var system =
+        (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    return system.getFreeMemorySize();
+  }
+
+  /** Inverted factors with their damping, or neither. */
+  private record Preconditioner(@Nullable KroneckerFactors factors, double damping)
+      implements AutoCloseable {
+    @Override
+    public void close() {
+      if (factors != null) {
+        factors.close();
+      }
+    }
+  }
+
+  private Preconditioner preconditioner(
+      Solver solver, Plan plan, TrainingImages samples, double ridge) throws IOException {
+    if (!solver.preconditioned()) {
+      return new Preconditioner(null, Double.NaN);
+    }
+    listener.phase("Kronecker factors");
+    double damping = config.damping().orElse(LqfConfig.DEFAULT_RELATIVE_DAMPING * ridge);
+    KroneckerFactors factors = KroneckerFactors.create(plan, Sharing.REDUCE);
+    try {
+      samples.forEach(
+          Samples.IN_ORDER,
+          (batchImages, n, targets) -> {
+            plan.forward(batchImages, n);
+            factors.accumulate(plan);
+          });
+      factors.invert(Damping.exact(damping));
+      return new Preconditioner(factors, damping);
+    } catch (RuntimeException | IOException e) {
+      factors.close();
+      throw e;
+    }
+  }
+
+  private Solution solve(
+      Solver solver,
+      LeastSquares problem,
+      @Nullable KroneckerFactors factors,
+      DeviceVector delta,
+      Checkpoint checkpoint)
+      throws IOException {
+    return switch (solver) {
+      case CG, CG_KFAC ->
+          new ConjugateGradient(config.tolerance(), config.iterations())
+              .solve(problem, factors, delta, listener::step, checkpoint);
+      case SGD, SGD_KFAC ->
+          new Sgd(config.epochs(), config.rate().orElse(Double.NaN), MOMENTUM)
+              .solve(problem, factors, delta, listener::step, checkpoint);
+      case GRAM -> GramSolver.solve(problem, delta, listener::step);
+      case AUTO -> throw new AssertionError("chosen before");
+    };
+  }
+
+  /** Everything that decides the result, for the checkpoint. */
+  private String key(double ridge, Solver solver, String dataDigest) {
+    return String.join(
+        " ",
+        List.of(
+            sized.digest(),
+            dataDigest,
+            config.toString().replaceAll("readers=\\d+, ", ""),
+            solver.text(),
+            Double.toString(ridge)));
+  }
+
+  /** The probe as a model: its own head, no displacement. */
+  private static LinearisedModel baseline(LinearisedModel model, LinearProbe probe) {
+    LinearisedModel.Fit fit =
+        new LinearisedModel.Fit(
+            "probe",
+            model.fit().seed(),
+            model.fit().samples(),
+            0,
+            1,
+            Math.max(probe.ridge(), Double.MIN_NORMAL),
+            0,
+            0);
+    return new LinearisedModel(
+        model.origin(),
+        model.input(),
+        model.labels(),
+        probe.weight(),
+        probe.bias(),
+        model.linearised(),
+        new float[model.delta().length],
+        fit);
+  }
+}

@@ -1,0 +1,199 @@
+#include "cpu_testing.h"
+
+namespace lqf::testing {
+namespace {
+
+Conv2d conv(int n, int ic, int ih, int iw, int oc, int kh, int kw, int stride, int pad) {
+    return {n, ic, ih, iw, oc, (ih + 2 * pad - kh) / stride + 1, (iw + 2 * pad - kw) / stride + 1, kh, kw, stride, pad};
+}
+
+std::vector<Conv2d> awkward_shapes() {
+    return {
+        conv(1, 1, 1, 1, 1, 1, 1, 1, 0),     conv(3, 17, 1, 1, 10, 1, 1, 1, 0),   conv(5, 64, 1, 1, 33, 1, 1, 1, 0),
+        conv(1, 3, 5, 7, 13, 3, 3, 1, 1),    conv(3, 16, 8, 8, 16, 3, 3, 1, 1),   conv(2, 33, 7, 7, 64, 3, 3, 1, 1),
+        conv(1, 64, 4, 33, 17, 3, 3, 1, 1),  conv(2, 7, 9, 5, 16, 3, 3, 2, 1),    conv(1, 16, 8, 8, 33, 3, 3, 2, 1),
+        conv(2, 17, 8, 6, 7, 1, 1, 2, 0),    conv(2, 17, 7, 5, 32, 1, 1, 1, 0),   conv(1, 3, 17, 15, 20, 7, 7, 2, 3),
+        conv(1, 13, 9, 11, 5, 5, 3, 1, 2),   conv(2, 16, 10, 10, 16, 5, 5, 3, 2), conv(1, 7, 2, 3, 3, 5, 5, 1, 2),
+        conv(2, 3, 1, 1, 4, 3, 3, 1, 1),     conv(1, 18, 3, 3, 17, 3, 3, 1, 0),   conv(1, 5, 6, 6, 6, 2, 2, 3, 0),
+        conv(1, 40, 30, 31, 48, 3, 3, 1, 1), conv(2, 4, 5, 5, 3, 3, 3, 1, 3),     conv(1, 6, 1, 1, 2, 1, 1, 2, 0),
+        conv(1, 5, 4, 4, 6, 1, 1, 3, 1),     conv(5, 17, 4, 3, 20, 4, 3, 1, 0),   conv(2, 3, 5, 5, 40, 5, 5, 2, 0),
+    };
+}
+
+std::string text(const Conv2d& c) {
+    return std::to_string(c.n) + " x " + std::to_string(c.ic) + "x" + std::to_string(c.ih) + "x" +
+           std::to_string(c.iw) + " -> " + std::to_string(c.oc) + ", kernel " + std::to_string(c.kh) + "x" +
+           std::to_string(c.kw) + ", stride " + std::to_string(c.stride) + ", pad " + std::to_string(c.pad);
+}
+
+// Operands in plain order.
+struct Operands {
+    Floats x, x_dot, y_bar, w0, b0, delta, b_dot, x_bar, w_bar, b_bar;
+
+    template <class Fill>
+    Operands(const Conv2d& c, Fill fill) {
+        const size_t in = size_t(c.n) * c.ic * c.ih * c.iw, out = size_t(c.n) * c.oc * c.oh * c.ow,
+                     weights = size_t(c.oc) * c.patch();
+        unsigned seed = 1;
+        for (auto [values, count] : {std::pair{&x, in},
+                                     {&x_dot, in},
+                                     {&y_bar, out},
+                                     {&w0, weights},
+                                     {&b0, size_t(c.oc)},
+                                     {&delta, weights},
+                                     {&b_dot, size_t(c.oc)},
+                                     {&x_bar, in},
+                                     {&w_bar, weights},
+                                     {&b_bar, size_t(c.oc)}})
+            *values = fill(count, seed++);
+    }
+};
+
+struct Results {
+    Floats y, y_dot, y_dot_of_delta, y_dot_of_x_dot, x_bar, x_bar_added, w_bar, b_bar, rows;
+};
+
+// All of the family on one device; an image is also the unit in which Jacobian rows are asked for.
+Results run(Device& d, const Conv2d& c, const Operands& o) {
+    Results r;
+    Threads& t = d.threads;
+    const Floats x = d.in_layout(c.n, c.ic, c.ih, c.iw, o.x), x_dot = d.in_layout(c.n, c.ic, c.ih, c.iw, o.x_dot);
+    const Floats y_bar = d.in_layout(c.n, c.oc, c.oh, c.ow, o.y_bar);
+    const size_t packed = d.ops.conv2d_packed_floats(c);
+    Floats w0(packed, NAN), delta(packed, NAN), transposed(packed, NAN);
+    d.ops.conv2d_pack(t, c, o.w0.data(), o.b0.data(), w0.data());
+    d.ops.conv2d_pack(t, c, o.delta.data(), o.b_dot.data(), delta.data());
+    d.ops.conv2d_pack_transposed(t, c, o.w0.data(), transposed.data());
+
+    Floats y(d.floats(c.n, c.oc, c.oh, c.ow), NAN);
+    auto output = [&] { return d.plain(c.n, c.oc, c.oh, c.ow, y); };
+    d.ops.conv2d(t, c, x.data(), w0.data(), y.data());
+    r.y = output();
+    d.ops.conv2d_jvp(t, c, x.data(), x_dot.data(), w0.data(), delta.data(), y.data());
+    r.y_dot = output();
+    d.ops.conv2d_jvp(t, c, x.data(), nullptr, w0.data(), delta.data(), y.data());
+    r.y_dot_of_delta = output();
+    d.ops.conv2d_jvp(t, c, nullptr, x_dot.data(), w0.data(), nullptr, y.data());
+    r.y_dot_of_x_dot = output();
+
+    Floats x_bar(x.size(), NAN);
+    d.ops.conv2d_vjp_x(t, c, y_bar.data(), transposed.data(), x_bar.data(), false);
+    r.x_bar = d.plain(c.n, c.ic, c.ih, c.iw, x_bar);
+    x_bar = d.in_layout(c.n, c.ic, c.ih, c.iw, o.x_bar);
+    d.ops.conv2d_vjp_x(t, c, y_bar.data(), transposed.data(), x_bar.data(), true);
+    r.x_bar_added = d.plain(c.n, c.ic, c.ih, c.iw, x_bar);
+
+    r.w_bar = o.w_bar;
+    r.b_bar = o.b_bar;
+    d.ops.conv2d_vjp_w(t, c, x.data(), y_bar.data(), r.w_bar.data(), r.b_bar.data(), 0);
+    const int64_t stride = int64_t(c.oc) * (c.patch() + 1) + 5;  // a row: weights, biases, something of another layer
+    r.rows.assign(size_t(c.n * stride), 1.0f);
+    d.ops.conv2d_vjp_w(t, c, x.data(), y_bar.data(), r.rows.data(), r.rows.data() + c.oc * c.patch(), stride);
+    return r;
+}
+
+template <class Check>
+void each_result(const Results& a, const Results& b, const Conv2d& c, Check check) {
+    const double fan_in = double(c.patch()), fan_out = double(c.oc) * c.kh * c.kw, positions = double(c.oh) * c.ow;
+    check("y", a.y, b.y, fan_in);
+    check("y_dot", a.y_dot, b.y_dot, 2 * fan_in);
+    check("y_dot of delta", a.y_dot_of_delta, b.y_dot_of_delta, fan_in);
+    check("y_dot of x_dot", a.y_dot_of_x_dot, b.y_dot_of_x_dot, fan_in);
+    check("x_bar", a.x_bar, b.x_bar, fan_out);
+    check("x_bar added", a.x_bar_added, b.x_bar_added, fan_out);
+    check("w_bar", a.w_bar, b.w_bar, positions * c.n);
+    check("b_bar", a.b_bar, b.b_bar, positions * c.n);
+    check("rows", a.rows, b.rows, positions);
+}
+
+}  // namespace
+
+TEST_CASE("cpu conv2d family equals the reference exactly on integers") {
+    Device reference(reference_ops());
+    for (const Conv2d& c : awkward_shapes()) {
+        CAPTURE(text(c));
+        const Operands o(c, integers);
+        const Results expected = run(reference, c, o);
+        each_isa([&] {
+            Device device(cpu_ops());
+            each_result(run(device, c, o), expected, c,
+                        [](const std::string& name, const Floats& a, const Floats& b, double) {
+                            CAPTURE(name);
+                            CHECK(same_values(a, b));
+                        });
+        });
+    }
+}
+
+TEST_CASE("cpu conv2d family is within rounding of the reference") {
+    Device reference(reference_ops());
+    for (const Conv2d& c : awkward_shapes()) {
+        CAPTURE(text(c));
+        const Operands o(c, normals);
+        const Results expected = run(reference, c, o);
+        each_isa([&] {
+            Device device(cpu_ops());
+            each_result(run(device, c, o), expected, c,
+                        [](const std::string& name, const Floats& a, const Floats& b, double reduction) {
+                            CAPTURE(name);
+                            check_close(a, b, reduction);
+                        });
+        });
+    }
+}
+
+TEST_CASE("cpu conv2d family gives the same bits for any number of threads") {
+    each_isa([&] {
+        Device one(cpu_ops(), 1), two(cpu_ops(), 2), three(cpu_ops(), 3);
+        for (const Conv2d& c : awkward_shapes()) {
+            CAPTURE(text(c));
+            const Operands o(c, normals);
+            const Results expected = run(one, c, o);
+            for (Device* device : {&two, &three})
+                each_result(run(*device, c, o), expected, c,
+                            [](const std::string& name, const Floats& a, const Floats& b, double) {
+                                CAPTURE(name);
+                                CHECK(same_bits(a, b));
+                            });
+        }
+    });
+}
+
+TEST_CASE("cpu conv2d family gives the same bits when a batch is split") {
+    const Conv2d whole = conv(5, 20, 9, 9, 24, 3, 3, 1, 1), dense = conv(5, 40, 1, 1, 24, 1, 1, 1, 0),
+                 flattening = conv(5, 18, 3, 4, 24, 3, 4, 1, 0);
+    each_isa([&] {
+        for (const Conv2d& c : {whole, dense, flattening}) {
+            Device device(cpu_ops(), 2);
+            const Operands o(c, normals);
+            const Results expected = run(device, c, o);
+            Results joined;
+            Floats w_bar = o.w_bar, b_bar = o.b_bar;
+            for (auto [first, n] : {std::pair{0, 2}, {2, 3}}) {
+                Conv2d part = c;
+                part.n = n;
+                Operands of_part(part, normals);
+                of_part = o;
+                auto cut = [&, first = first, n = n](const Floats& values) {
+                    const size_t image = values.size() / 5;
+                    return Floats(values.begin() + image * first, values.begin() + image * (first + n));
+                };
+                of_part.x = cut(o.x), of_part.x_dot = cut(o.x_dot), of_part.y_bar = cut(o.y_bar),
+                of_part.x_bar = cut(o.x_bar);
+                of_part.w_bar = w_bar, of_part.b_bar = b_bar;
+                const Results r = run(device, part, of_part);
+                w_bar = r.w_bar, b_bar = r.b_bar;
+                for (auto field : {&Results::y, &Results::y_dot, &Results::y_dot_of_delta, &Results::y_dot_of_x_dot,
+                                   &Results::x_bar, &Results::x_bar_added, &Results::rows})
+                    (joined.*field).insert((joined.*field).end(), (r.*field).begin(), (r.*field).end());
+            }
+            joined.w_bar = w_bar, joined.b_bar = b_bar;
+            each_result(joined, expected, c, [](const std::string& name, const Floats& a, const Floats& b, double) {
+                CAPTURE(name);
+                CHECK(same_bits(a, b));
+            });
+        }
+    });
+}
+
+}  // namespace lqf::testing

@@ -1,0 +1,164 @@
+#include "cpu_testing.h"
+
+namespace lqf::testing {
+namespace {
+
+using Doubles = std::vector<double>;
+
+// B B^T + side I of a random B: symmetric, condition about 5.
+Doubles positive(int64_t side, unsigned seed) {
+    const Floats b = normals(size_t(side * side), seed);
+    Doubles a(size_t(side * side));
+    for (int64_t i = 0; i < side; ++i)
+        for (int64_t j = 0; j <= i; ++j) {
+            double sum = i == j ? double(side) : 0;
+            for (int64_t k = 0; k < side; ++k) sum += double(b[i * side + k]) * b[j * side + k];
+            a[i * side + j] = a[j * side + i] = sum;
+        }
+    return a;
+}
+
+// max |a b - I|
+template <class A, class B>
+double distance_to_identity(int64_t side, const A& a, const B& b) {
+    double most = 0;
+    for (int64_t i = 0; i < side; ++i)
+        for (int64_t j = 0; j < side; ++j) {
+            double sum = i == j ? -1 : 0;
+            for (int64_t k = 0; k < side; ++k) sum += double(a[i * side + k]) * double(b[k * side + j]);
+            most = std::max(most, std::abs(sum));
+        }
+    return most;
+}
+
+const int64_t kSides[] = {1, 2, 17, 128, 129, 300};
+
+}  // namespace
+
+TEST_CASE("cpu matmul agrees with the reference for all transposes") {
+    Device reference(reference_ops()), device(cpu_ops());
+    for (bool a_transposed : {false, true})
+        for (bool b_transposed : {false, true})
+            for (auto [m, n, k] : {std::tuple{1, 1, 1}, {3, 7, 5}, {33, 64, 17}, {10, 145, 10}}) {
+                const Floats a = normals(size_t(m * k), 1), b = normals(size_t(k * n), 2);
+                Floats c(size_t(m * n), NAN), expected(c.size());
+                device.ops.matmul(a_transposed, b_transposed, m, n, k, a.data(), b.data(), c.data());
+                reference.ops.matmul(a_transposed, b_transposed, m, n, k, a.data(), b.data(), expected.data());
+                check_close(c, expected, k);
+            }
+}
+
+TEST_CASE("cpu gram agrees with the reference and does not depend on threads") {
+    Device reference(reference_ops()), one(cpu_ops(), 1), three(cpu_ops(), 3);
+    for (auto [rows, columns, length] : {std::tuple{1, 1, 1}, {5, 7, 4100}, {200, 193, 130}}) {
+        const Floats a = normals(size_t(rows) * length, 1), b = normals(size_t(columns) * length, 2);
+        const int64_t stride = columns + 2;
+        auto gram = [&, rows = rows, columns = columns, length = length](Device& d, const Floats& other) {
+            Doubles out(size_t(rows * stride), -1.0);
+            d.ops.gram(d.threads, rows, columns, length, a.data(), other.data(), out.data(), stride);
+            return out;
+        };
+        const Doubles expected = gram(reference, b), result = gram(one, b);
+        check_close(result, expected, length);
+        CHECK(same_bits(gram(three, b), result));
+        CHECK(result[size_t(columns)] == -1.0);  // beyond the row
+    }
+    const Floats a = normals(size_t(200) * 90, 1);
+    Doubles with_itself(200 * 200), expected(200 * 200);
+    three.ops.gram(three.threads, 200, 200, 90, a.data(), a.data(), with_itself.data(), 200);
+    reference.ops.gram(reference.threads, 200, 200, 90, a.data(), a.data(), expected.data(), 200);
+    check_close(with_itself, expected, 90);
+    CHECK(with_itself[17 * 200 + 199] == with_itself[199 * 200 + 17]);
+}
+
+TEST_CASE("cpu Cholesky factors, solves and inverts, with the same bits for any number of threads") {
+    for (int64_t side : kSides) {
+        CAPTURE(side);
+        const Doubles a = positive(side, unsigned(side));
+        const Floats right = normals(size_t(side * 40), 3);
+        Doubles first_l, first_x, first_inverse;
+        for (int threads : {1, 2, 3}) {
+            Device device(cpu_ops(), threads);
+            Doubles l = a;
+            REQUIRE(device.ops.cholesky(device.threads, side, l.data()) == 0);
+            Doubles x(right.begin(), right.end());
+            device.ops.cholesky_solve(device.threads, side, l.data(), 40, x.data());
+            double worst = 0;
+            for (int64_t i = 0; i < side; ++i)
+                for (int64_t c = 0; c < 40; ++c) {
+                    double sum = -double(right[i * 40 + c]);
+                    for (int64_t k = 0; k < side; ++k) sum += a[i * side + k] * x[k * 40 + c];
+                    worst = std::max(worst, std::abs(sum));
+                }
+            CHECK(worst < 1e-11);
+            Doubles inverse = l;
+            device.ops.cholesky_inverse(device.threads, side, inverse.data());
+            CHECK(distance_to_identity(side, a, inverse) < 1e-11);
+            for (int64_t i = 0; i < side; ++i)  // above the diagonal cholesky leaves what was there
+                for (int64_t j = i + 1; j < side; ++j) l[i * side + j] = 0;
+            if (threads == 1) first_l = l, first_x = x, first_inverse = inverse;
+            CHECK(same_bits(l, first_l));
+            CHECK(same_bits(x, first_x));
+            CHECK(same_bits(inverse, first_inverse));
+        }
+    }
+}
+
+TEST_CASE("cpu Cholesky names the pivot that fails") {
+    Device device(cpu_ops(), 2), reference(reference_ops());
+    const int64_t side = 300;
+    for (auto [bad, pivot] : {std::pair{0, -1.0}, {130, -1.0}, {299, -1.0}, {130, std::nan("")}, {299, INFINITY}}) {
+        Doubles a(size_t(side * side));
+        for (int64_t i = 0; i < side; ++i) a[i * side + i] = i == bad ? pivot : 1;
+        Doubles b = a, c = a;
+        CHECK(device.ops.cholesky(device.threads, side, b.data()) == bad + 1);
+        CHECK(reference.ops.cholesky(reference.threads, side, c.data()) == bad + 1);
+        Floats out(a.size());
+        CHECK(device.ops.spd_inverse(side, a.data(), 1, 0.5, out.data()) == bad + 1);
+    }
+}
+
+TEST_CASE("cpu spd_inverse inverts the scaled and shifted matrix") {
+    Device device(cpu_ops());
+    for (int64_t side : kSides) {
+        Doubles a = positive(side, 5);
+        Floats out(a.size());
+        REQUIRE(device.ops.spd_inverse(side, a.data(), 2.0, 0.25, out.data()) == 0);
+        for (double& entry : a) entry /= 2;
+        for (int64_t i = 0; i < side; ++i) a[i * side + i] += 0.25;
+        CHECK(distance_to_identity(side, a, out) < 2e-6);
+    }
+}
+
+TEST_CASE("cpu eigenvectors are orthonormal rows that diagonalise") {
+    Device device(cpu_ops());
+    for (int64_t side : kSides) {
+        CAPTURE(side);
+        const Doubles a = positive(side, 9);
+        Doubles vectors = a, values(size_t(side), NAN), single_values(size_t(side), NAN);
+        Floats single(a.size());
+        REQUIRE(device.ops.eigen(device.threads, side, vectors.data(), values.data()) == 0);
+        REQUIRE(device.ops.symmetric_eigen(side, a.data(), 2.0, single.data(), single_values.data()) == 0);
+        double worst = 0, single_worst = 0;
+        for (int64_t v = 0; v < side; ++v)
+            for (int64_t i = 0; i < side; ++i) {
+                double sum = -values[v] * vectors[v * side + i],
+                       single_sum = -2 * single_values[v] * single[v * side + i];
+                for (int64_t k = 0; k < side; ++k) {
+                    sum += a[i * side + k] * vectors[v * side + k];
+                    single_sum += a[i * side + k] * single[v * side + k];
+                }
+                worst = std::max(worst, std::abs(sum));
+                single_worst = std::max(single_worst, std::abs(single_sum));
+            }
+        CHECK(worst < 1e-11 * values[side - 1]);
+        CHECK(single_worst < 1e-6 * values[side - 1]);
+        CHECK(std::is_sorted(values.begin(), values.end()));
+        Doubles transposed(vectors.size());
+        for (int64_t i = 0; i < side; ++i)
+            for (int64_t k = 0; k < side; ++k) transposed[k * side + i] = vectors[i * side + k];
+        CHECK(distance_to_identity(side, vectors, transposed) < 1e-12);
+    }
+}
+
+}  // namespace lqf::testing

@@ -1,0 +1,249 @@
+// The interpreter itself: liveness, branches, frozen layers, splits. What ops compute is the business of their own tests.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "lqf.h"
+
+namespace {
+
+#define OK(call) REQUIRE_MESSAGE((call) == LQF_OK, lqf_last_error())
+
+lqf_node node(int op, int in0, int in1 = -1) {
+    lqf_node n{};
+    n.op = op, n.input0 = in0, n.input1 = in1, n.kernel_h = n.kernel_w = n.stride = 1, n.linearised = 1;
+    return n;
+}
+
+// A residual network with every op, a value with three readers, a leaky ReLU that cannot work in place and a node that nobody reads.
+struct Network {
+    std::vector<lqf_node> nodes;
+    std::string names;
+    int64_t parameters = 0;
+
+    int add(lqf_node n, int in_channels = 0) {
+        if (n.op == LQF_CONV2D || n.op == LQF_LINEAR) {
+            n.weight_offset = parameters;
+            parameters += int64_t(n.out_channels) * in_channels * n.kernel_h * n.kernel_w;
+            n.bias_offset = parameters;
+            parameters += n.out_channels;
+        }
+        names += "n" + std::to_string(nodes.size()) + "\n";
+        nodes.push_back(n);
+        return int(nodes.size()) - 1;
+    }
+    int conv(int in, int ic, int oc, int kernel, int stride, int pad) {
+        lqf_node n = node(LQF_CONV2D, in);
+        n.out_channels = oc, n.kernel_h = n.kernel_w = kernel, n.stride = stride, n.padding = pad;
+        return add(n, ic);
+    }
+    int relu(int in, float slope) {
+        lqf_node n = node(LQF_LEAKY_RELU, in);
+        n.slope = slope;
+        return add(n);
+    }
+    int pool(int op, int in, int kernel, int stride, int pad) {
+        lqf_node n = node(op, in);
+        n.kernel_h = n.kernel_w = kernel, n.stride = stride, n.padding = pad;
+        return add(n);
+    }
+
+    Network() {
+        int a = relu(conv(-1, 3, 5, 3, 1, 1), 0.25f);
+        int p = pool(LQF_MAX_POOL, a, 3, 2, 1);
+        int c1 = conv(p, 5, 7, 3, 2, 1);
+        relu(c1, 0.5f);  // dead
+        int r1 = relu(c1, 0.1f);
+        lqf_node shortcut = node(LQF_SUBSAMPLE, p);
+        shortcut.stride = 2, shortcut.pad_before = 1, shortcut.pad_after = 1;
+        int s = add(shortcut);
+        int sum = add(node(LQF_ADD, r1, s));
+        int twice = add(node(LQF_ADD, sum, c1));
+        int q = pool(LQF_AVG_POOL, relu(twice, 0.0f), 2, 2, 1);
+        int g = add(node(LQF_GLOBAL_AVG_POOL, q));
+        lqf_node linear = node(LQF_LINEAR, g);
+        linear.out_channels = 4;
+        add(linear, 7);
+    }
+};
+
+constexpr int kImage = 3 * 9 * 7, kClasses = 4;
+
+struct Fixture {
+    Network network;
+    lqf_engine* engine = nullptr;
+    lqf_vector *w0 = nullptr, *delta = nullptr;
+    std::vector<float> images, weights, direction;
+
+    explicit Fixture(const char* device, int threads = 1) {
+        OK(lqf_engine_open(device, threads, &engine));
+        std::mt19937 random(7);
+        std::normal_distribution<float> normal;
+        auto draw = [&](size_t n, float scale) {
+            std::vector<float> v(n);
+            for (float& x : v) x = scale * normal(random);
+            return v;
+        };
+        images = draw(5 * kImage, 1), weights = draw(size_t(network.parameters), 0.4f),
+        direction = draw(size_t(network.parameters), 0.3f);
+        w0 = vector(weights), delta = vector(direction);
+    }
+    ~Fixture() {
+        lqf_vector_destroy(w0);
+        lqf_vector_destroy(delta);
+        lqf_engine_close(engine);
+    }
+    lqf_vector* vector(const std::vector<float>& values) {
+        lqf_vector* v;
+        OK(lqf_vector_create(engine, int64_t(values.size()), &v));
+        OK(lqf_vector_write(v, 0, values.data(), int64_t(values.size())));
+        return v;
+    }
+    static std::vector<float> read(lqf_vector* v, size_t n) {
+        std::vector<float> values(n);
+        OK(lqf_vector_read(v, 0, values.data(), int64_t(n)));
+        return values;
+    }
+    lqf_plan* compile(int max_batch) {
+        lqf_plan* plan = nullptr;
+        OK(lqf_plan_compile(engine, network.nodes.data(), int(network.nodes.size()), network.names.c_str(), 3, 9, 7, w0,
+                            max_batch, &plan));
+        return plan;
+    }
+    // [outputs, J delta, J^T u] of images first ... first + n; u = outputs
+    std::vector<std::vector<float>> verbs(lqf_plan* plan, int first, int n, lqf_vector* gradient) {
+        lqf_vector* out;
+        OK(lqf_vector_create(engine, n * kClasses, &out));
+        OK(lqf_plan_forward(plan, images.data() + first * kImage, n));
+        OK(lqf_plan_jvp(plan, delta, out));
+        auto change = read(out, size_t(n * kClasses));
+        OK(lqf_plan_outputs(plan, out));
+        auto outputs = read(out, size_t(n * kClasses));
+        OK(lqf_plan_vjp(plan, out, gradient));
+        lqf_vector_destroy(out);
+        return {outputs, change};
+    }
+};
+
+double dot(const std::vector<float>& a, const std::vector<float>& b) {
+    double sum = 0;
+    for (size_t i = 0; i < a.size(); i++) sum += double(a[i]) * b[i];
+    return sum;
+}
+
+}  // namespace
+
+TEST_CASE("jvp is the derivative of forward, vjp its adjoint, jacobian its rows") {
+    for (const char* device : {"reference", "cpu"}) {
+        CAPTURE(device);
+        Fixture f(device);
+        lqf_plan* plan = f.compile(5);
+        lqf_vector* gradient = f.vector(std::vector<float>(f.weights.size()));
+        auto result = f.verbs(plan, 0, 5, gradient);
+        const auto &outputs = result[0], &change = result[1];
+        CHECK(dot(change, outputs) ==
+              doctest::Approx(dot(Fixture::read(gradient, f.weights.size()), f.direction)).epsilon(1e-5));
+
+        lqf_vector* rows = f.vector(std::vector<float>(5 * kClasses * f.weights.size()));
+        OK(lqf_plan_jacobian(plan, rows));
+        auto jacobian = Fixture::read(rows, 5 * kClasses * f.weights.size());
+        for (size_t r = 0; r < change.size(); r++) {
+            std::vector<float> row(jacobian.begin() + long(r * f.weights.size()),
+                                   jacobian.begin() + long((r + 1) * f.weights.size()));
+            CHECK(dot(row, f.direction) == doctest::Approx(double(change[r])).epsilon(1e-4));
+        }
+
+        const float step = 2e-4f;
+        std::vector<std::vector<float>> sides;
+        for (float sign : {1.0f, -1.0f}) {
+            std::vector<float> moved = f.weights;
+            for (size_t i = 0; i < moved.size(); i++) moved[i] += sign * step * f.direction[i];
+            lqf_vector* w = f.vector(moved);
+            OK(lqf_plan_set_parameters(plan, w));
+            sides.push_back(f.verbs(plan, 0, 5, gradient)[0]);
+            lqf_vector_destroy(w);
+        }
+        double error = 0, norm = 0;
+        for (size_t i = 0; i < change.size(); i++) {
+            double difference = (double(sides[0][i]) - sides[1][i]) / (2 * step);
+            error += (difference - change[i]) * (difference - change[i]), norm += double(change[i]) * change[i];
+        }
+        CHECK(std::sqrt(error / norm) <
+              2e-3);  // float differences; the tight bounds are in the Java tests against double
+        for (lqf_vector* v : {gradient, rows}) lqf_vector_destroy(v);
+        lqf_plan_destroy(plan);
+    }
+}
+
+TEST_CASE("the bits do not depend on threads, splits or room for more images") {
+    for (const char* device : {"reference", "cpu"}) {
+        CAPTURE(device);
+        std::vector<std::vector<float>> expected;
+        std::vector<float> expected_gradient;
+        for (int threads : {1, 2, 3}) {
+            for (auto split : std::vector<std::vector<int>>{{5}, {2, 3}, {1, 1, 1, 1, 1}}) {
+                Fixture f(device, threads);
+                lqf_plan* plan = f.compile(threads == 1 ? 5 : 100);
+                lqf_vector* gradient = f.vector(std::vector<float>(f.weights.size()));
+                std::vector<std::vector<float>> got(2);
+                int first = 0;
+                for (int n : split) {
+                    auto part = f.verbs(plan, first, n, gradient);
+                    for (size_t k = 0; k < 2; k++) got[k].insert(got[k].end(), part[k].begin(), part[k].end());
+                    first += n;
+                }
+                auto gradients = Fixture::read(gradient, f.weights.size());
+                if (expected.empty()) expected = got, expected_gradient = gradients;
+                CHECK(std::memcmp(got[0].data(), expected[0].data(), got[0].size() * sizeof(float)) == 0);
+                CHECK(std::memcmp(got[1].data(), expected[1].data(), got[1].size() * sizeof(float)) == 0);
+                CHECK(std::memcmp(gradients.data(), expected_gradient.data(), gradients.size() * sizeof(float)) == 0);
+                lqf_vector_destroy(gradient);
+                lqf_plan_destroy(plan);
+            }
+        }
+    }
+}
+
+TEST_CASE("frozen layers neither move nor get a gradient") {
+    Fixture f("reference");
+    for (size_t i = 0; i + 1 < f.network.nodes.size(); i++) f.network.nodes[i].linearised = 0;
+    const int64_t head = f.network.nodes.back().weight_offset;
+    lqf_plan* plan = f.compile(5);
+    lqf_vector* gradient = f.vector(std::vector<float>(f.weights.size(), 3.0f));
+    auto change = f.verbs(plan, 0, 5, gradient)[1];
+    auto gradients = Fixture::read(gradient, f.weights.size());
+    for (int64_t i = 0; i < head; i++) REQUIRE(gradients[size_t(i)] == 3.0f);
+    CHECK(gradients[size_t(head)] != 3.0f);
+    std::fill(f.direction.begin() + head, f.direction.end(), 0.0f);
+    OK(lqf_vector_write(f.delta, 0, f.direction.data(), int64_t(f.direction.size())));
+    auto unmoved = f.verbs(plan, 0, 5, gradient)[1];
+    CHECK(dot(unmoved, unmoved) == 0);
+    CHECK(dot(change, change) > 0);
+    lqf_vector_destroy(gradient);
+    lqf_plan_destroy(plan);
+}
+
+TEST_CASE("memory returns to zero and errors say what was expected") {
+    Fixture f("reference");
+    int64_t before, after;
+    OK(lqf_engine_memory(f.engine, &before));
+    lqf_plan* plan = f.compile(3);
+    CHECK(lqf_plan_forward(plan, f.images.data(), 4) == LQF_INVALID);
+    CHECK(std::string(lqf_last_error()) == "4 images, this plan takes 1 to 3");
+    CHECK(lqf_plan_outputs(plan, f.delta) == LQF_INVALID);  // before forward
+    int64_t own, shared;
+    OK(lqf_plan_memory(plan, &own, &shared));
+    lqf_plan_destroy(plan);
+    OK(lqf_engine_memory(f.engine, &after));
+    CHECK(after == before + shared);
+    f.network.nodes[0].kernel_h = 99;
+    CHECK(lqf_plan_compile(f.engine, f.network.nodes.data(), int(f.network.nodes.size()), f.network.names.c_str(), 3, 9,
+                           7, f.w0, 1, &plan) == LQF_INVALID);
+    CHECK(
+        std::string(lqf_last_error()).find("conv2d \"n0\" (node 0): input is [3,9,7], smaller than the kernel 99x3") ==
+        0);
+}

@@ -1,0 +1,91 @@
+package org.lqf.engine;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Which devices there are, and what an engine says of itself. */
+class EngineTest {
+
+  @ParameterizedTest
+  @ValueSource(strings = {"auto", "cpu", "reference"})
+  void theDevicesOfThisMachineOpen(String device) {
+    assertTrue(Engine.isAvailable(device));
+    assertEquals(Optional.empty(), Engine.unavailabilityCause(device));
+    try (Engine engine = Engine.open(device, 3);
+        Engine all = Engine.open(device)) {
+      String line = engine.describe();
+      assertTrue(line.startsWith(device.equals("auto") ? "cpu: " : device + ": "), line);
+      assertTrue(line.endsWith("3 threads"), line);
+      assertFalse(line.contains("\n"));
+      assertEquals(line, engine.toString());
+      int processors = Runtime.getRuntime().availableProcessors();
+      String threads = processors + (processors == 1 ? " thread" : " threads");
+      assertTrue(all.describe().endsWith(", " + threads), all.describe());
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"tpu", "", "CPU", "cpu "})
+  void anUnknownDeviceIsRefusedByName(String device) {
+    assertFalse(Engine.isAvailable(device));
+    String cause = Engine.unavailabilityCause(device).orElseThrow();
+    String expected = "unknown device \"%s\", expected auto, cpu, reference".formatted(device);
+    assertEquals(expected, cause);
+    assertEquals(
+        expected,
+        assertThrows(IllegalArgumentException.class, () -> Engine.open(device)).getMessage());
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {0, -1, Integer.MIN_VALUE, 1025})
+  void aWrongNumberOfThreadsIsRefused(int threads) {
+    String message =
+        assertThrows(IllegalArgumentException.class, () -> Engine.open("cpu", threads).close())
+            .getMessage();
+    assertEquals("threads is %d, expected 1 to 1024".formatted(threads), message);
+  }
+
+  @Test
+  void memoryIsCountedUntilItIsFreed() {
+    try (Engine engine = Engine.open("cpu", 1)) {
+      assertEquals(0, engine.memoryBytes());
+      DeviceVector vector = engine.vector(1000);
+      assertEquals(4000, engine.memoryBytes());
+      SymmetricMatrix matrix = engine.matrix(10);
+      assertEquals(4800, engine.memoryBytes());
+      vector.close();
+      matrix.close();
+      assertEquals(0, engine.memoryBytes());
+      Plan plan = engine.compile(Goldens.kinds(), 2);
+      long shared = plan.sharedMemoryBytes();
+      assertEquals(plan.memoryBytes() + shared, engine.memoryBytes());
+      plan.close();
+      assertEquals(shared, engine.memoryBytes(), "scratch stays for the next plan");
+      Plan wider = engine.compile(Goldens.kinds(), 20);
+      long grown = wider.sharedMemoryBytes();
+      assertTrue(grown > shared);
+      assertEquals(wider.memoryBytes() + grown, engine.memoryBytes(), "scratch grows");
+      wider.close();
+    }
+  }
+
+  @Test
+  void twoEnginesLiveSideBySide() {
+    try (Engine one = Engine.open("cpu", 2);
+        Engine two = Engine.open("reference", 1);
+        DeviceVector x = one.vector(new float[] {1, 2});
+        DeviceVector y = two.vector(new float[] {3, 4})) {
+      assertEquals(5, x.dot(x));
+      assertEquals(25, y.dot(y));
+      assertEquals(8, one.memoryBytes());
+      assertEquals(8, two.memoryBytes());
+    }
+  }
+}

@@ -1,0 +1,34 @@
+package org.lqf.engine.op;
+
+import java.util.List;
+import org.lqf.model.Layer;
+import org.lqf.model.Node;
+import org.lqf.model.Shape;
+
+/** First layers and inner ones, strides with gaps, kernels larger than the image. */
+class Conv2dTest extends OpContract {
+
+  @Override
+  List<OpCase> shapes() {
+    return List.of(
+        OpCase.chain(new Shape(3, 7, 7), 0, new Layer.Conv2d(3, 64, 3, 3, 1, 1)),
+        OpCase.chain(new Shape(1, 5, 9), 0, new Layer.Conv2d(1, 7, 3, 5, 2, 2)),
+        OpCase.chain(new Shape(3, 24, 40), 0, new Layer.Conv2d(3, 16, 3, 3, 1, 1)),
+        OpCase.chain(new Shape(3, 9, 7), 13, new Layer.Conv2d(13, 17, 3, 3, 2, 1)),
+        OpCase.chain(new Shape(3, 5, 5), 64, new Layer.Conv2d(64, 64, 3, 3, 1, 1)),
+        OpCase.chain(new Shape(3, 3, 4), 100, new Layer.Conv2d(100, 13, 1, 1, 1, 0)),
+        OpCase.chain(new Shape(3, 7, 5), 17, new Layer.Conv2d(17, 33, 1, 1, 2, 0)),
+        OpCase.chain(new Shape(3, 8, 8), 16, new Layer.Conv2d(16, 16, 2, 2, 3, 0)),
+        OpCase.chain(new Shape(3, 4, 6), 7, new Layer.Conv2d(7, 3, 1, 3, 1, 1)),
+        OpCase.chain(new Shape(3, 5, 3), 13, new Layer.Conv2d(13, 10, 5, 3, 1, 0)),
+        OpCase.chain(new Shape(7, 3, 4), 3, new Layer.Conv2d(3, 2, 5, 5, 1, 2)),
+        OpCase.chain(new Shape(3, 5, 6), 3, new Layer.Conv2d(3, 4, 7, 7, 2, 3)),
+        OpCase.chain(new Shape(70, 1, 1), 2, new Layer.Conv2d(2, 3, 3, 3, 1, 1)),
+        OpCase.chain(new Shape(13, 1, 1), 1, new Layer.Conv2d(1, 100, 1, 1, 1, 0)));
+  }
+
+  @Override
+  Node odd() {
+    return new Node("odd", new Layer.Conv2d(4, 7, 3, 3, 1, 1), Node.INPUT);
+  }
+}
