@@ -16,6 +16,8 @@ import org.lqf.engine.SymmetricMatrix;
 public final class GramMatrix {
 
   private static final long TILE_BYTES = 1L << 30; // of the rows of one tile
+  private static final int MAX_SIDE = 46_340; // beyond, K has more entries than an array can hold
+  private static final double MEMORY_SHARE = 0.5; // of the free memory, at most
 
   /** Images [n, channels, height, width] whose rows of J are held together. */
   private record Tile(float[] images, int n) {}
@@ -24,10 +26,10 @@ public final class GramMatrix {
 
   /** Side of K, or an exception that says why it cannot be had. */
   public static int side(long images, int classes) {
-    if (images * classes > 46_340) { // beyond, K has more entries than an array can hold
+    if (images * classes > MAX_SIDE) {
       throw new IllegalArgumentException(
-          "%d images of %d classes need a Gram matrix of side %d; the largest is 46340, use cg"
-              .formatted(images, classes, images * classes));
+          "%d images of %d classes need a Gram matrix of side %d; the largest is %d, use cg"
+              .formatted(images, classes, images * classes, MAX_SIDE));
     }
     return (int) (images * classes);
   }
@@ -36,6 +38,12 @@ public final class GramMatrix {
   public static long bytes(long images, int classes, long parameters) {
     double side = (double) images * classes;
     return (long) (8 * side * side) + 2 * Math.max(TILE_BYTES, 4L * classes * parameters);
+  }
+
+  /** Whether K and a factorisation in place fit into half of so many bytes. */
+  public static boolean fits(long images, int classes, long parameters, long freeBytes) {
+    return images * classes <= MAX_SIDE
+        && bytes(images, classes, parameters) <= MEMORY_SHARE * freeBytes;
   }
 
   /**

@@ -1,7 +1,6 @@
 package org.lqf.tune;
 
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -16,11 +15,9 @@ import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
 import org.lqf.image.ImageDataset;
 import org.lqf.image.ImageFolder;
-import org.lqf.image.ImageTransform;
 import org.lqf.model.Backbone;
 import org.lqf.model.InputSpec;
 import org.lqf.model.LinearisedModel;
-import org.lqf.model.Shape;
 import org.lqf.solve.Checkpoint;
 import org.lqf.solve.ConjugateGradient;
 import org.lqf.solve.GramMatrix;
@@ -32,12 +29,6 @@ import org.lqf.solve.Solution;
 
 /** One training from images to model, step by step in the order of the recipe. */
 final class Fitting {
-
-  private static final long ACTIVATION_BYTES = 1L << 28; // of one batch of many
-  private static final int MAX_BATCH = 64;
-
-  /** Part of the free memory that activations may take so that the plan keeps all images. */
-  private static final double KEPT_SHARE = 0.25;
 
   private static final double MOMENTUM = 0.9;
 
@@ -67,31 +58,11 @@ final class Fitting {
     this.folder = folder;
     this.config = config;
     this.listener = listener;
-    this.batch = batchSize(sized, folder.size(), config);
+    boolean stochastic = config.solver().stochastic() || config.augment();
+    int fit = TrainingImages.batch(sized, folder.size(), stochastic);
+    this.batch = stochastic ? Math.max(fit, config.batch()) : fit;
     listener.phase("reading images");
-    ImageTransform transform =
-        new ImageTransform(
-            input.channels(), input.height(), input.width(), input.mean(), input.std());
-    ImageDataset onDisk = ImageDataset.of(folder, transform);
-    long bytes = 4L * onDisk.size() * onDisk.floats();
-    boolean fits = bytes < Runtime.getRuntime().maxMemory() / 4 && bytes / 4 < Integer.MAX_VALUE;
-    this.images = fits ? onDisk.inMemory(config.readers()) : onDisk;
-  }
-
-  /**
-   * All images if their activations fit into memory, else a batch whose activations do; nothing but
-   * the time depends on it.
-   */
-  private static int batchSize(Backbone network, int images, LqfConfig config) {
-    long bytes = 4 * network.shapes().values().stream().mapToLong(Shape::size).sum();
-    if (config.solver().stochastic() || config.augment()) {
-      long most = Math.max(1, Math.min(MAX_BATCH, ACTIVATION_BYTES / bytes));
-      return (int) Math.max(most, config.batch());
-    }
-    if (images * bytes < KEPT_SHARE * freeMemory()) {
-      return images;
-    }
-    return (int) Math.max(1, Math.min(MAX_BATCH, ACTIVATION_BYTES / bytes));
+    this.images = TrainingImages.prepare(folder, input, config.readers());
   }
 
   TrainingReport run(String hint, @Nullable Path checkpoint) throws IOException {
@@ -222,14 +193,7 @@ final class Fitting {
         macs,
         GramMatrix.work(plan, images.size(), macs),
         GramMatrix.bytes(images.size(), plan.classes(), plan.parameters()),
-        freeMemory());
-  }
-
-  /** Bytes of main memory, or of the container's limit, that nobody uses. */
-  private static long freeMemory() {
-    var system =
-        (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
-    return system.getFreeMemorySize();
+        FreeMemory.bytes());
   }
 
   /** Inverted factors with their damping, or neither. */

@@ -5,10 +5,22 @@ import org.lqf.image.Augmentation;
 import org.lqf.image.Batch;
 import org.lqf.image.Batches;
 import org.lqf.image.ImageDataset;
+import org.lqf.image.ImageFolder;
+import org.lqf.image.ImageTransform;
+import org.lqf.model.Backbone;
+import org.lqf.model.InputSpec;
+import org.lqf.model.LinearisedModel;
+import org.lqf.model.Shape;
 import org.lqf.solve.Samples;
 
-/** The training images with scaled one-hot targets, as the solvers walk through them. */
-final class TrainingImages implements Samples {
+/** Training images with scaled one-hot targets, as the solvers walk through them. */
+public final class TrainingImages implements Samples {
+
+  private static final long ACTIVATION_BYTES = 1L << 28; // of one batch of many
+  private static final int MAX_BATCH = 64;
+
+  /** Part of the free memory that activations may take so that a plan keeps all images. */
+  private static final double KEPT_SHARE = 0.25;
 
   private final ImageDataset images;
   private final int classes;
@@ -33,6 +45,58 @@ final class TrainingImages implements Samples {
     this.batch = batch;
     this.config = config;
     this.listener = listener;
+  }
+
+  /**
+   * The images that a model was trained on, or others with its classes.
+   *
+   * @param network the model's, see {@link LinearisedModel#attach}
+   * @param folder whose classes are the model's, in its order
+   * @param readers threads that decode images
+   * @throws IOException if an image cannot be read; the message names it
+   */
+  public static TrainingImages of(
+      LinearisedModel model,
+      Backbone network,
+      ImageFolder folder,
+      int readers,
+      TrainingListener listener)
+      throws IOException {
+    ImageDataset images = prepare(folder, model.input(), readers);
+    LqfConfig config = LqfConfig.defaults().withReaders(readers);
+    int batch = batch(network, folder.size(), false);
+    int classes = model.labels().size();
+    return new TrainingImages(images, classes, model.fit().targetScale(), batch, config, listener);
+  }
+
+  /** Decodes all images once if they fit into a quarter of Java's memory, else at every pass. */
+  static ImageDataset prepare(ImageFolder folder, InputSpec input, int readers) throws IOException {
+    ImageTransform transform =
+        new ImageTransform(
+            input.channels(), input.height(), input.width(), input.mean(), input.std());
+    ImageDataset onDisk = ImageDataset.of(folder, transform);
+    long bytes = 4L * onDisk.size() * onDisk.floats();
+    boolean fits = bytes < Runtime.getRuntime().maxMemory() / 4 && bytes / 4 < Integer.MAX_VALUE;
+    return fits ? onDisk.inMemory(readers) : onDisk;
+  }
+
+  /**
+   * All images if their activations fit into memory, else as many as suit a batch; nothing but the
+   * time depends on it.
+   *
+   * @param several whether there must be several batches
+   */
+  static int batch(Backbone network, int images, boolean several) {
+    long bytes = 4 * network.shapes().values().stream().mapToLong(Shape::size).sum();
+    if (!several && images * bytes < KEPT_SHARE * FreeMemory.bytes()) {
+      return images;
+    }
+    return (int) Math.max(1, Math.min(MAX_BATCH, ACTIVATION_BYTES / bytes));
+  }
+
+  /** The most images handed over at once. */
+  public int batch() {
+    return batch;
   }
 
   @Override

@@ -1,0 +1,126 @@
+package org.lqf.cli;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import org.lqf.engine.Engine;
+import org.lqf.explain.Dual;
+import org.lqf.explain.FittedModel;
+import org.lqf.image.ImageFolder;
+import org.lqf.model.Backbone;
+import org.lqf.model.LinearisedModel;
+import org.lqf.solve.GramMatrix;
+import org.lqf.tune.FreeMemory;
+import org.lqf.tune.TrainingImages;
+
+/**
+ * A model with its network and the very images it was trained on, to ask about them or to change
+ * them. Image i of {@link #images} is image i of {@link #fitted}. Not for several threads at once.
+ */
+final class TrainedModel implements AutoCloseable {
+
+  private final ModelFile input;
+  private final ImageFolder images;
+  private final FittedModel fitted;
+  private final ProgressDisplay display;
+  private @Nullable Dual dual;
+
+  private TrainedModel(
+      ModelFile input, ImageFolder images, FittedModel fitted, ProgressDisplay display) {
+    this.input = input;
+    this.images = images;
+    this.fitted = fitted;
+    this.display = display;
+  }
+
+  /**
+   * Opens all three and checks that they belong together.
+   *
+   * @param engine stays the caller's
+   * @param graph of the network, or null: where the model says
+   * @param data a folder per class, or a folder with train and test inside
+   * @param threads that decode images
+   * @throws IOException if one cannot be read or the images are not those of the training; says
+   *     which
+   */
+  static TrainedModel open(
+      Engine engine,
+      Path file,
+      @Nullable Path graph,
+      Path data,
+      int threads,
+      ProgressDisplay display)
+      throws IOException {
+    ModelFile input = ModelFile.open(file, graph);
+    LinearisedModel model = input.model();
+    List<String> notes = new ArrayList<>();
+    ImageFolder images = TrainingData.trainingImages(data, model, notes);
+    notes.forEach(display::note);
+    display.phase("reading images");
+    Backbone network = model.attach(input.backbone());
+    TrainingImages samples = TrainingImages.of(model, network, images, threads, display);
+    FittedModel fitted =
+        FittedModel.open(engine, input.backbone(), model, samples, samples.batch());
+    return new TrainedModel(input, images, fitted, display);
+  }
+
+  LinearisedModel model() {
+    return input.model();
+  }
+
+  /** As it came, without the model's head. */
+  Backbone backbone() {
+    return input.backbone();
+  }
+
+  /** The training images in their order; names for reports. */
+  ImageFolder images() {
+    return images;
+  }
+
+  /** Owned by this. */
+  FittedModel fitted() {
+    return fitted;
+  }
+
+  /** Whether the memory that is free now holds a Gram matrix of these images. */
+  boolean dualFits() {
+    return GramMatrix.fits(
+        fitted.images(), fitted.classes(), model().delta().length, FreeMemory.bytes());
+  }
+
+  /**
+   * The Gram inverse of the training images, computed at the first call: about as much work as a
+   * training by gram.
+   *
+   * @return owned by this
+   * @throws IllegalArgumentException if it does not fit into memory; says what it needs
+   */
+  Dual dual() throws IOException {
+    if (dual == null) {
+      if (!dualFits()) {
+        throw new IllegalArgumentException(
+            "%d images × %d classes need a Gram matrix of %.1f GB with its workspace, more than half of the %.1f GB that are free"
+                .formatted(
+                    fitted.images(),
+                    fitted.classes(),
+                    GramMatrix.bytes(fitted.images(), fitted.classes(), model().delta().length)
+                        / 1e9,
+                    FreeMemory.bytes() / 1e9));
+      }
+      display.phase("Gram matrix");
+      dual = Dual.of(fitted, display::step);
+    }
+    return dual;
+  }
+
+  @Override
+  public void close() {
+    if (dual != null) {
+      dual.close();
+    }
+    fitted.close();
+  }
+}
