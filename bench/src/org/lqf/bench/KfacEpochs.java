@@ -14,6 +14,7 @@ import org.lqf.solve.Progress;
 import org.lqf.tune.LqfConfig;
 import org.lqf.tune.LqfTrainer;
 import org.lqf.tune.Solver;
+import org.lqf.tune.TrainingFiles;
 import org.lqf.tune.TrainingListener;
 
 /**
@@ -87,7 +88,7 @@ public final class KfacEpochs {
           }
         };
     try {
-      LqfTrainer.train(engine, backbone, "", images, config, listener, null);
+      LqfTrainer.train(engine, backbone, images, config, listener, TrainingFiles.NONE);
     } catch (ArithmeticException diverged) {
       // its list is too short
     }

@@ -14,6 +14,7 @@ import org.lqf.model.Backbone;
 import org.lqf.model.LinearisedModel;
 import org.lqf.tune.LqfConfig;
 import org.lqf.tune.LqfTrainer;
+import org.lqf.tune.TrainingFiles;
 import org.lqf.tune.TrainingReport;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -95,6 +96,14 @@ final class TuneCommand implements Callable<Integer> {
   private boolean resume;
 
   @Option(
+      names = "--factors",
+      paramLabel = "FILE",
+      description =
+          "Kronecker factors of the -kfac solvers: taken from FILE if it is there, else computed "
+              + "and written to it. They serve any ridge and damping.")
+  private @Nullable Path factors;
+
+  @Option(
       names = "--metrics-json",
       paramLabel = "FILE",
       description = "Writes the results for machines, replacing the file.")
@@ -126,6 +135,9 @@ final class TuneCommand implements Callable<Integer> {
     if (metrics != null) {
       OutputFile.check(metrics, 1);
     }
+    if (factors != null) {
+      OutputFile.check(factors, 1);
+    }
     TrainingData input = read(command, images);
     PrintWriter err = command.commandLine().getErr();
     try (ProgressDisplay display = new ProgressDisplay(err, quiet);
@@ -133,9 +145,10 @@ final class TuneCommand implements Callable<Integer> {
       input.notes().forEach(display::note);
       Path checkpoint = out == null ? null : checkpoint(command, out, display);
       String hint = out == null ? "" : ModelFile.hint(out, graph);
+      TrainingFiles files = new TrainingFiles(hint, checkpoint, factors);
       long start = System.nanoTime();
       TrainingReport report =
-          LqfTrainer.train(engine, network, hint, input.train(), config, display, checkpoint);
+          LqfTrainer.train(engine, network, input.train(), config, display, files);
       double seconds = (System.nanoTime() - start) / 1e9;
       if (out != null && checkpoint != null) {
         report.model().write(out);

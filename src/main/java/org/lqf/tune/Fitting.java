@@ -65,7 +65,7 @@ final class Fitting {
     this.images = TrainingImages.prepare(folder, input, config.readers());
   }
 
-  TrainingReport run(String hint, @Nullable Path checkpoint) throws IOException {
+  TrainingReport run(TrainingFiles files) throws IOException {
     TrainingImages samples =
         new TrainingImages(
             images, folder.classes().size(), config.targetScale(), batch, config, listener);
@@ -84,9 +84,11 @@ final class Fitting {
       double damping = Double.NaN;
       Solution solution;
       try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge);
-          Preconditioner preconditioner = preconditioner(choice.solver(), plan, samples, ridge)) {
+          Preconditioner preconditioner =
+              preconditioner(choice.solver(), plan, samples, ridge, files.factors(), dataDigest)) {
         damping = preconditioner.damping;
         String key = key(ridge, choice.solver(), dataDigest);
+        Path checkpoint = files.checkpoint();
         @Nullable CheckpointFile file =
             checkpoint == null ? null : CheckpointFile.open(checkpoint, key);
         if (file != null) {
@@ -106,7 +108,11 @@ final class Fitting {
       }
       LinearisedModel.Origin origin =
           new LinearisedModel.Origin(
-              sized.name(), sized.digest(), hint, dataDigest, LinearisedModel.VERSION);
+              sized.name(),
+              sized.digest(),
+              files.backboneHint(),
+              dataDigest,
+              LinearisedModel.VERSION);
       int classes = folder.classes().size();
       float[] w0 = network.w0();
       int head = network.blocks().get(network.blocks().size() - 1).weightOffset();
@@ -208,7 +214,13 @@ final class Fitting {
   }
 
   private Preconditioner preconditioner(
-      Solver solver, Plan plan, TrainingImages samples, double ridge) throws IOException {
+      Solver solver,
+      Plan plan,
+      TrainingImages samples,
+      double ridge,
+      @Nullable Path file,
+      String dataDigest)
+      throws IOException {
     if (!solver.preconditioned()) {
       return new Preconditioner(null, Double.NaN);
     }
@@ -216,12 +228,21 @@ final class Fitting {
     double damping = config.damping().orElse(LqfConfig.DEFAULT_RELATIVE_DAMPING * ridge);
     KroneckerFactors factors = KroneckerFactors.create(plan, Sharing.REDUCE);
     try {
-      samples.forEach(
-          Samples.IN_ORDER,
-          (batchImages, n, targets) -> {
-            plan.forward(batchImages, n);
-            factors.accumulate(plan);
-          });
+      Backbone network = plan.backbone(); // its digest covers the head
+      String key = String.join(" ", network.digest(), dataDigest, plan.linearised().toString());
+      if (file != null && FactorsFile.read(file, key, factors)) {
+        listener.note("took the Kronecker factors from " + file);
+      } else {
+        samples.forEach(
+            Samples.IN_ORDER,
+            (batchImages, n, targets) -> {
+              plan.forward(batchImages, n);
+              factors.accumulate(plan);
+            });
+        if (file != null) {
+          FactorsFile.write(file, key, factors);
+        }
+      }
       factors.invert(Damping.exact(damping));
       return new Preconditioner(factors, damping);
     } catch (RuntimeException | IOException e) {

@@ -39,7 +39,8 @@ class SolversAgreeTest {
   }
 
   private static TrainingReport tune(Engine engine, LqfConfig config) throws IOException {
-    return LqfTrainer.train(engine, network(), "", train(), config, TrainingListener.NONE, null);
+    return LqfTrainer.train(
+        engine, network(), train(), config, TrainingListener.NONE, TrainingFiles.NONE);
   }
 
   private static double accuracy(Engine engine, LinearisedModel model) throws IOException {
@@ -147,7 +148,15 @@ class SolversAgreeTest {
     try (Engine engine = Engine.open("cpu")) {
       LqfConfig config = CONFIG.withSolver(Solver.CG);
       assertThrows(
-          Stop.class, () -> LqfTrainer.train(engine, network(), "", train(), config, stop, file));
+          Stop.class,
+          () ->
+              LqfTrainer.train(
+                  engine,
+                  network(),
+                  train(),
+                  config,
+                  stop,
+                  TrainingFiles.NONE.withCheckpoint(file)));
       assertTrue(Files.exists(file));
       IOException e =
           assertThrows(
@@ -156,12 +165,39 @@ class SolversAgreeTest {
                   LqfTrainer.train(
                       engine,
                       network(),
-                      "",
                       train(),
                       config.withRidge(3),
                       TrainingListener.NONE,
-                      file));
+                      TrainingFiles.NONE.withCheckpoint(file)));
       assertTrue(e.getMessage().contains("another training"), e::getMessage);
+    }
+  }
+
+  @Test
+  void storedFactorsGiveTheSameBits(@TempDir Path folder) throws IOException {
+    TrainingFiles files = TrainingFiles.NONE.withFactors(folder.resolve("factors.safetensors"));
+    List<String> notes = new ArrayList<>();
+    TrainingListener listener =
+        new TrainingListener() {
+          @Override
+          public void note(String text) {
+            notes.add(text);
+          }
+        };
+    LqfConfig config = CONFIG.withSolver(Solver.CG_KFAC).withIterations(5);
+    try (Engine engine = Engine.open("cpu")) {
+      TrainingReport first = LqfTrainer.train(engine, network(), train(), config, listener, files);
+      assertTrue(notes.stream().noneMatch(note -> note.contains("took the Kronecker factors")));
+      TrainingReport second = LqfTrainer.train(engine, network(), train(), config, listener, files);
+      assertTrue(notes.stream().anyMatch(note -> note.contains("took the Kronecker factors")));
+      assertArrayEquals(first.model().delta(), second.model().delta());
+      IOException e =
+          assertThrows(
+              IOException.class,
+              () ->
+                  LqfTrainer.train(
+                      engine, network(), train(), config.withHead(Head.RANDOM), listener, files));
+      assertTrue(e.getMessage().contains("another network, head"), e::getMessage);
     }
   }
 }
