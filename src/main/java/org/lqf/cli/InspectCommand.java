@@ -104,7 +104,9 @@ final class InspectCommand implements Callable<Integer> {
         .put("certifiedDistance", model.fit().certifiedDistance())
         .put("deltaNorm", norm(model.delta()))
         .put("headWeightNorm", norm(model.headWeight()))
-        .put("headBiasNorm", norm(model.headBias()));
+        .put("headBiasNorm", norm(model.headBias()))
+        .put("imagesNamed", model.provenance().images().size())
+        .put("history", model.provenance().history());
   }
 
   private static String place(Path path, LinearisedModel model) throws IOException {

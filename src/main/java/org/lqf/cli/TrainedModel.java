@@ -40,7 +40,7 @@ final class TrainedModel implements AutoCloseable {
    *
    * @param engine stays the caller's
    * @param graph of the network, or null: where the model says
-   * @param data a folder per class, or a folder with train and test inside
+   * @param data folders that have the images, see {@link ModelImages}
    * @param threads that decode images
    * @throws IOException if one cannot be read or the images are not those of the training; says
    *     which
@@ -49,14 +49,14 @@ final class TrainedModel implements AutoCloseable {
       Engine engine,
       Path file,
       @Nullable Path graph,
-      Path data,
+      List<Path> data,
       int threads,
       ProgressDisplay display)
       throws IOException {
     ModelFile input = ModelFile.open(file, graph);
     LinearisedModel model = input.model();
     List<String> notes = new ArrayList<>();
-    ImageFolder images = TrainingData.trainingImages(data, model, notes);
+    ImageFolder images = ModelImages.find(model, data, notes);
     notes.forEach(display::note);
     display.phase("reading images");
     Backbone network = model.attach(input.backbone());

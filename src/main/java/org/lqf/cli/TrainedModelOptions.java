@@ -2,6 +2,7 @@ package org.lqf.cli;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.lqf.engine.Engine;
@@ -23,8 +24,9 @@ final class TrainedModelOptions {
       paramLabel = "DIR",
       required = true,
       description =
-          "The images that it was trained on, a folder per class; or a folder with train/ and test/.")
-  private @Nullable Path data;
+          "Where the images are that it was trained on: a folder per class, or a folder with train/ and test/. "
+              + "Others may lie beside them. Several times where they are in several places.")
+  private List<Path> data = List.of();
 
   @Option(
       names = "--backbone",
@@ -43,7 +45,6 @@ final class TrainedModelOptions {
    * @return owned by the caller
    */
   TrainedModel open(Engine engine, int threads, ProgressDisplay display) throws IOException {
-    return TrainedModel.open(
-        engine, file(), backbone, Objects.requireNonNull(data), threads, display);
+    return TrainedModel.open(engine, file(), backbone, data, threads, display);
   }
 }

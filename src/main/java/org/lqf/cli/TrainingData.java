@@ -7,7 +7,6 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import org.lqf.image.ImageFolder;
-import org.lqf.model.LinearisedModel;
 
 /**
  * The images of a training.
@@ -66,33 +65,7 @@ record TrainingData(ImageFolder train, @Nullable ImageFolder test, List<String> 
     return images;
   }
 
-  /**
-   * Reads the very images that a model was trained on, from {@code root/train} where there are
-   * train and test.
-   *
-   * @param notes is added to
-   * @throws IOException if these are other images; says what differs
-   */
-  static ImageFolder trainingImages(Path root, LinearisedModel model, List<String> notes)
-      throws IOException {
-    Path folder = ImageFolder.hasTrainTest(root) ? root.resolve("train") : root;
-    ImageFolder images = ImageFolder.readLike(folder, model.labels());
-    addNotes(images, notes);
-    if (images.size() != model.fit().samples()) {
-      throw new IOException(
-          "%s has %d images, but the model was trained on %d; give the same ones"
-              .formatted(folder, images.size(), model.fit().samples()));
-    }
-    String digest = images.digest();
-    if (!digest.equals(model.origin().dataDigest())) {
-      throw new IOException(
-          "%s has as many images as the model was trained on, but other ones (digest %s, the model says %s); give the same ones"
-              .formatted(folder, digest, model.origin().dataDigest()));
-    }
-    return images;
-  }
-
-  private static void addNotes(ImageFolder folder, List<String> notes) {
+  static void addNotes(ImageFolder folder, List<String> notes) {
     folder.notes().stream()
         .limit(MAX_NOTES)
         .forEach(note -> notes.add(folder.root() + ": " + note));

@@ -148,7 +148,17 @@ public final class ImageFolder {
       throw new IllegalArgumentException("limit per class must be at least 1, got " + n);
     }
     int[] taken = new int[classes.size()];
-    return with(images.stream().filter(image -> taken[image.label()]++ < n).toList());
+    return with(classes, images.stream().filter(image -> taken[image.label()]++ < n).toList());
+  }
+
+  /**
+   * Some of the images, or those of other folders beside them.
+   *
+   * @param classes names; the position is the label
+   * @param chosen with labels of these classes, in the order wanted
+   */
+  public ImageFolder with(List<String> classes, List<ImageFile> chosen) {
+    return new ImageFolder(root, classes, chosen, notes);
   }
 
   /** Two folders with the classes of the one they were drawn from. */
@@ -188,7 +198,7 @@ public final class ImageFolder {
       throw new IllegalArgumentException(
           root + ": every class has a single image, so that none can be set aside for testing");
     }
-    return new Split(with(train), with(test));
+    return new Split(with(classes, train), with(classes, test));
   }
 
   /**
@@ -197,12 +207,7 @@ public final class ImageFolder {
    * bytes, big-endian) and the file's bytes. Reads every file.
    */
   public String digest() throws IOException {
-    MessageDigest sha;
-    try {
-      sha = MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError("every Java platform has SHA-256", e);
-    }
+    MessageDigest sha = sha256();
     for (ImageFile image : images) {
       byte[] bytes = Files.readAllBytes(image.path());
       sha.update(image.relativeName().getBytes(StandardCharsets.UTF_8));
@@ -217,13 +222,26 @@ public final class ImageFolder {
     return HexFormat.of().formatHex(sha.digest());
   }
 
+  /** SHA-256 of the bytes of each image's file, 64 hexadecimal digits. Reads every file. */
+  public List<String> fileDigests() throws IOException {
+    List<String> digests = new ArrayList<>();
+    for (ImageFile image : images) {
+      digests.add(HexFormat.of().formatHex(sha256().digest(Files.readAllBytes(image.path()))));
+    }
+    return digests;
+  }
+
+  private static MessageDigest sha256() {
+    try {
+      return MessageDigest.getInstance("SHA-256");
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every Java platform has SHA-256", e);
+    }
+  }
+
   @Override
   public String toString() {
     return "%s: %d images in %d classes".formatted(root, images.size(), classes.size());
-  }
-
-  private ImageFolder with(List<ImageFile> chosen) {
-    return new ImageFolder(root, classes, chosen, notes);
   }
 
   /** Folders right below {@code root}, sorted; what else lies there goes into {@code notes}. */

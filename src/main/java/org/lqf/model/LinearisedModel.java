@@ -32,6 +32,7 @@ import java.util.TreeMap;
  * @param linearised names of the nodes whose parameters are displaced
  * @param delta [parameters] of the backbone with head, zero for frozen nodes, copied
  * @param fit how delta was found, and how good it is
+ * @param provenance which images it was made from, and what was changed since
  */
 public record LinearisedModel(
     Origin origin,
@@ -41,7 +42,8 @@ public record LinearisedModel(
     float[] headBias,
     Set<String> linearised,
     float[] delta,
-    Fit fit) {
+    Fit fit,
+    Provenance provenance) {
 
   /** Version of lqf that this code belongs to, as the pom says. */
   public static final String VERSION = "0.1.0-SNAPSHOT";
@@ -129,6 +131,24 @@ public record LinearisedModel(
     requireFinite("head weight", headWeight);
     requireFinite("head bias", headBias);
     requireFinite("delta", delta);
+    int known = provenance.images().size();
+    if (known != 0 && known != fit.samples) {
+      throw new IllegalArgumentException(
+          "%d images are named but %d were fitted".formatted(known, fit.samples));
+    }
+  }
+
+  /** A model that does not know its images by name. */
+  public LinearisedModel(
+      Origin origin,
+      InputSpec input,
+      List<String> labels,
+      float[] headWeight,
+      float[] headBias,
+      Set<String> linearised,
+      float[] delta,
+      Fit fit) {
+    this(origin, input, labels, headWeight, headBias, linearised, delta, fit, Provenance.UNKNOWN);
   }
 
   /**
@@ -201,6 +221,7 @@ public record LinearisedModel(
     texts.put("ridge", Double.toString(fit.ridge));
     texts.put("loss", Double.toString(fit.loss));
     texts.put("gradientNorm", Double.toString(fit.gradientNorm));
+    provenance.write(texts);
     Map<String, Tensor> tensors =
         Map.of(
             "delta", Tensor.of(delta),
@@ -233,7 +254,8 @@ public record LinearisedModel(
             Double.parseDouble(text(texts, "targetScale")),
             Double.parseDouble(text(texts, "ridge")),
             Double.parseDouble(text(texts, "loss")),
-            Double.parseDouble(text(texts, "gradientNorm"))));
+            Double.parseDouble(text(texts, "gradientNorm"))),
+        Provenance.read(texts));
   }
 
   /**
@@ -348,7 +370,8 @@ public record LinearisedModel(
         && Arrays.equals(headBias, that.headBias)
         && linearised.equals(that.linearised)
         && Arrays.equals(delta, that.delta)
-        && fit.equals(that.fit);
+        && fit.equals(that.fit)
+        && provenance.equals(that.provenance);
   }
 
   @Override

@@ -130,7 +130,15 @@ final class Fitting {
               solution.certificate().gradientNorm());
       LinearisedModel model =
           new LinearisedModel(
-              origin, sized.input(), folder.classes(), weight, bias, layers, delta.toArray(), fit);
+              origin,
+              sized.input(),
+              folder.classes(),
+              weight,
+              bias,
+              layers,
+              delta.toArray(),
+              fit,
+              TrainingImages.provenance(folder));
       return new TrainingReport(
           model,
           baseline(model, probe),

@@ -1,6 +1,8 @@
 package org.lqf.tune;
 
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
 import org.lqf.image.Augmentation;
 import org.lqf.image.Batch;
 import org.lqf.image.Batches;
@@ -10,6 +12,7 @@ import org.lqf.image.ImageTransform;
 import org.lqf.model.Backbone;
 import org.lqf.model.InputSpec;
 import org.lqf.model.LinearisedModel;
+import org.lqf.model.Provenance;
 import org.lqf.model.Shape;
 import org.lqf.solve.Samples;
 
@@ -67,6 +70,17 @@ public final class TrainingImages implements Samples {
     int batch = batch(network, folder.size(), false);
     int classes = model.labels().size();
     return new TrainingImages(images, classes, model.fit().targetScale(), batch, config, listener);
+  }
+
+  /** The names and digests of these images, with no history. */
+  public static Provenance provenance(ImageFolder folder) throws IOException {
+    List<String> digests = folder.fileDigests();
+    List<Provenance.Image> images = new ArrayList<>();
+    for (int i = 0; i < folder.size(); i++) {
+      String name = folder.images().get(i).relativeName();
+      images.add(new Provenance.Image(name, digests.get(i)));
+    }
+    return new Provenance(images, List.of());
   }
 
   /** Decodes all images once if they fit into a quarter of Java's memory, else at every pass. */

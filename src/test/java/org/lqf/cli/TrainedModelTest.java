@@ -9,11 +9,14 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.lqf.engine.Engine;
 import org.lqf.explain.Dual;
+import org.lqf.model.LinearisedModel;
 import org.lqf.testing.TinyData;
 
 /** A model opens with the images it was trained on, and with no others. */
@@ -32,12 +35,12 @@ class TrainedModelTest {
     Cli.tune(data, "--out", model).succeeded();
   }
 
-  private static TrainedModel open(Engine engine, Path images) throws IOException {
+  private static TrainedModel open(Engine engine, Path... images) throws IOException {
     ProgressDisplay quiet = new ProgressDisplay(new PrintWriter(new StringWriter()), true);
-    return TrainedModel.open(engine, model, null, images, 1, quiet);
+    return TrainedModel.open(engine, model, null, List.of(images), 1, quiet);
   }
 
-  private static String refusal(Path images) {
+  private static String refusal(Path... images) {
     try (Engine engine = Engine.open("cpu", 1)) {
       return String.valueOf(
           assertThrows(IOException.class, () -> open(engine, images)).getMessage());
@@ -65,17 +68,58 @@ class TrainedModelTest {
   }
 
   @Test
-  void otherImagesAreRefused() throws IOException {
+  void imagesAreFoundAmongOthersAndInSeveralPlaces() throws IOException {
     Path copy = TinyData.write(folder, 3, 1).resolve("train");
+    Files.copy(copy.resolve("bag/001.png"), copy.resolve("bag/777.png"));
+    Files.createDirectories(folder.resolve("more/bag"));
+    Files.move(copy.resolve("bag/002.png"), folder.resolve("more/bag/002.png"));
     try (Engine engine = Engine.open("cpu", 1);
-        TrainedModel elsewhere = open(engine, copy)) {
-      assertEquals(15, elsewhere.images().size());
-      Files.copy(copy.resolve("bag/001.png"), copy.resolve("bag/777.png"));
+        TrainedModel trained = open(engine, copy, folder.resolve("more"))) {
+      assertEquals(15, trained.images().size());
+      assertEquals("bag/002.png", trained.images().images().get(5).relativeName());
+      assertEquals(1, trained.images().images().get(5).label());
     }
-    assertTrue(refusal(copy).contains("bag/777.png") || refusal(copy).contains("16 images"));
-    Files.delete(copy.resolve("bag/777.png"));
+    assertEquals(
+        "bag/002.png is not in [%s], but the model was trained on it; give the same images, several times --data where they are in several places"
+            .formatted(copy),
+        refusal(copy));
+    assertTrue(refusal(copy, copy).contains("in two places"), refusal(copy, copy));
+  }
+
+  @Test
+  void anotherFileOfTheSameNameIsRefused() throws IOException {
+    Path copy = TinyData.write(folder, 3, 1).resolve("train");
     Files.delete(copy.resolve("bag/001.png"));
     Files.copy(copy.resolve("bag/000.png"), copy.resolve("bag/001.png"));
-    assertTrue(refusal(copy).contains("give the same ones"), refusal(copy));
+    String message = refusal(copy);
+    assertTrue(message.startsWith(copy + "/bag/001.png is not the file that the model"), message);
+  }
+
+  @Test
+  void aModelThatDoesNotNameItsImagesTellsByTheirDigest() throws IOException {
+    LinearisedModel named = LinearisedModel.read(model);
+    Path unnamed = folder.resolve("unnamed.lqf");
+    new LinearisedModel(
+            named.origin(),
+            named.input(),
+            named.labels(),
+            named.headWeight(),
+            named.headBias(),
+            named.linearised(),
+            named.delta(),
+            named.fit())
+        .write(unnamed);
+    ArrayList<String> notes = new ArrayList<>();
+    LinearisedModel read = LinearisedModel.read(unnamed);
+    assertEquals(15, ModelImages.find(read, List.of(data), notes).size());
+    Path copy = TinyData.write(folder, 3, 1).resolve("train");
+    Files.delete(copy.resolve("bag/001.png"));
+    IOException fewer =
+        assertThrows(IOException.class, () -> ModelImages.find(read, List.of(copy), notes));
+    assertTrue(String.valueOf(fewer.getMessage()).contains("has 14 images"), fewer::getMessage);
+    Files.copy(copy.resolve("bag/000.png"), copy.resolve("bag/001.png"));
+    IOException other =
+        assertThrows(IOException.class, () -> ModelImages.find(read, List.of(copy), notes));
+    assertTrue(String.valueOf(other.getMessage()).contains("but other ones"), other::getMessage);
   }
 }

@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -70,6 +71,65 @@ class LinearisedModelTest {
   @Test
   void whatIsWrittenIsReadBack() throws IOException {
     assertEquals(model(), LinearisedModel.read(written()));
+  }
+
+  @Test
+  void provenanceIsReadBack() throws IOException {
+    LinearisedModel model = model();
+    Provenance.Event event =
+        new Provenance.Event(
+            "forget",
+            List.of("a".repeat(64)),
+            List.of(),
+            List.of("bag"),
+            List.of(),
+            "d".repeat(64),
+            "e".repeat(64),
+            "gram",
+            1e-7,
+            2.5e-6);
+    List<Provenance.Image> images = new ArrayList<>();
+    for (int i = 0; i < model.fit().samples(); i++) {
+      images.add(new Provenance.Image("z\"ä/%d.png".formatted(40 - i), "%064d".formatted(i)));
+    }
+    LinearisedModel changed =
+        new LinearisedModel(
+            model.origin(),
+            model.input(),
+            model.labels(),
+            model.headWeight(),
+            model.headBias(),
+            model.linearised(),
+            model.delta(),
+            model.fit(),
+            Provenance.UNKNOWN.after(event, images));
+    Path file = folder.resolve("changed.lqf");
+    changed.write(file);
+    assertEquals(changed, LinearisedModel.read(file));
+    assertEquals(images, LinearisedModel.read(file).provenance().images());
+  }
+
+  @Test
+  void imagesAreNamedOnceAndAllOrNone() {
+    Provenance.Image image = new Provenance.Image("a/b.png", "0".repeat(64));
+    assertThrows(
+        IllegalArgumentException.class, () -> new Provenance(List.of(image, image), List.of()));
+    LinearisedModel model = model();
+    IllegalArgumentException error =
+        assertThrows(
+            IllegalArgumentException.class,
+            () ->
+                new LinearisedModel(
+                    model.origin(),
+                    model.input(),
+                    model.labels(),
+                    model.headWeight(),
+                    model.headBias(),
+                    model.linearised(),
+                    model.delta(),
+                    model.fit(),
+                    new Provenance(List.of(image), List.of())));
+    assertEquals("1 images are named but 40 were fitted", error.getMessage());
   }
 
   @Test
