@@ -36,6 +36,8 @@ class ArchitectureTest {
           .definedBy("org.lqf.predict..")
           .layer("explain")
           .definedBy("org.lqf.explain..")
+          .layer("report")
+          .definedBy("org.lqf.report..")
           .layer("cli")
           .definedBy("org.lqf.cli..")
           .whereLayer("image")
@@ -55,7 +57,9 @@ class ArchitectureTest {
           .whereLayer("predict")
           .mayOnlyAccessLayers("image", "model", "engine")
           .whereLayer("explain")
-          .mayOnlyAccessLayers("model", "engine", "curvature", "solve");
+          .mayOnlyAccessLayers("model", "engine", "curvature", "solve")
+          .whereLayer("report")
+          .mayOnlyAccessLayers("image", "model");
 
   @ArchTest
   static final ArchRule packagesHaveNoCycles =
@@ -71,6 +75,14 @@ class ArchitectureTest {
 
   @ArchTest
   static final ArchRule onlyTheCommandLineSeesPicocli = only("picocli..", "org.lqf.cli..");
+
+  @ArchTest
+  static final ArchRule onlyReportsSeeTemplatesAndCsv =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("org.lqf.report..")
+          .should()
+          .dependOnClassesThat(resideInAnyPackage("freemarker..", "de.siegmar.."));
 
   @ArchTest
   static final ArchRule onlyTheCommandLineChoosesALogger =
