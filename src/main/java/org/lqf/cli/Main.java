@@ -28,6 +28,8 @@ import picocli.CommandLine.TypeConversionException;
       EvaluateCommand.class,
       PredictCommand.class,
       InspectCommand.class,
+      ExplainCommand.class,
+      AuditCommand.class,
       HelpCommand.class
     },
     versionProvider = Main.Version.class,
@@ -43,6 +45,8 @@ import picocli.CommandLine.TypeConversionException;
       "  lqf evaluate photos.lqf --data photos/test",
       "  lqf predict photos.lqf a.jpg b.png",
       "  lqf inspect photos.lqf",
+      "  lqf explain photos.lqf a.jpg --data photos/train",
+      "  lqf audit photos.lqf --data photos/train",
       "",
       "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
       "LQF_JAVA_OPTS adds options for the JVM, such as -Xmx8g. LQF_DEBUG=1 shows stack traces."
@@ -61,6 +65,7 @@ public final class Main implements Runnable {
 
   public static void main(String[] args) {
     Locale.setDefault(Locale.ROOT); // numbers look the same everywhere
+    System.setProperty("java.awt.headless", "true"); // pictures need no display
     PrintWriter out = writer(FileDescriptor.out);
     PrintWriter err = writer(FileDescriptor.err);
     System.exit(run(out, err, args));
@@ -105,7 +110,8 @@ public final class Main implements Runnable {
   public void run() {
     if (spec != null) {
       throw new ParameterException(
-          spec.commandLine(), "expected a command: tune, evaluate, predict, inspect or help");
+          spec.commandLine(),
+          "expected a command: " + String.join(", ", spec.subcommands().keySet()));
     }
   }
 

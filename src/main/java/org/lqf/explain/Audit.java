@@ -6,6 +6,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
+import org.lqf.solve.Progress;
 
 /**
  * What is wrong with the training images, from the {@link Dual} alone: labels that the other images
@@ -43,15 +44,27 @@ public record Audit(Dual dual, LeaveOneOut leaveOneOut) {
     return List.copyOf(pairs.subList(0, Math.min(limit, pairs.size())));
   }
 
+  /** The other image that is most alike, or −1 if there is no other. */
+  public int mostAlike(int image) {
+    int best = -1;
+    for (int j = 0; j < dual.images(); j++) {
+      if (j != image && (best < 0 || dual.cosine(image, j) > dual.cosine(image, best))) {
+        best = j;
+      }
+    }
+    return best;
+  }
+
   /**
    * For each image, by how much the leave-one-out loss of the other images would rise, summed,
    * without it: positive, it helps; negative, it harms. Exact, from the closed form of leaving two
    * out: (G_jj − G_ji G_ii⁻¹ G_ij)⁻¹(α_j − G_ji G_ii⁻¹ α_i) is the error of j without i and j. Cost
    * N²C³.
    *
+   * @param progress hears of every image
    * @return [N]
    */
-  public double[] values() {
+  public double[] values(Progress progress) {
     int images = dual.images();
     int classes = dual.classes();
     double[] alpha = dual.alpha();
@@ -71,6 +84,8 @@ public record Audit(Dual dual, LeaveOneOut leaveOneOut) {
               .mapToDouble(
                   j -> loss(rows, diagonal, alpha, errors, without, j, classes) - losses[j])
               .sum();
+      double fraction = (i + 1) / (double) images;
+      progress.report(new Progress.Step(i + 1, fraction, Double.NaN, Double.NaN));
     }
     return values;
   }

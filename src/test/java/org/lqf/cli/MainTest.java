@@ -41,7 +41,9 @@ class MainTest {
   @Test
   void withoutCommandSaysWhichThereAre() {
     Cli.run()
-        .failed(2, "expected a command: tune, evaluate, predict, inspect or help; see lqf --help");
+        .failed(
+            2,
+            "expected a command: tune, evaluate, predict, inspect, explain, audit, help; see lqf --help");
   }
 
   @Test

@@ -33,7 +33,7 @@ class AuditTest {
     try (Engine engine = Engine.open("cpu", 1);
         FittedModel fitted = open(engine, TinyProblem.training());
         Dual dual = Dual.of(fitted, Progress.NONE)) {
-      double[] values = Audit.of(dual).values();
+      double[] values = Audit.of(dual).values(Progress.NONE);
       int[] asked = {0, 7, 19};
       double[] expected = new double[asked.length];
       for (int a = 0; a < asked.length; a++) {
@@ -86,7 +86,7 @@ class AuditTest {
       assertTrue(area >= 0.9, () -> "area under the curve " + area);
       LeaveOneOut loo = audit.leaveOneOut();
       assertTrue(loo.margin(audit.suspects().get(0)) <= loo.margin(audit.suspects().get(N - 1)));
-      double[] values = audit.values();
+      double[] values = audit.values(Progress.NONE);
       double flipped = (values[2] + values[13] + values[24]) / 3;
       assertTrue(flipped < Arrays.stream(values).average().orElseThrow(), "flipped ones harm");
     }
