@@ -25,6 +25,7 @@ import org.lqf.solve.Progress;
 import org.lqf.tune.LqfConfig;
 import org.lqf.tune.LqfTrainer;
 import org.lqf.tune.Solver;
+import org.lqf.tune.TrainingFiles;
 import org.lqf.tune.TrainingImages;
 import org.lqf.tune.TrainingListener;
 
@@ -108,7 +109,7 @@ public final class LabelErrors {
 
     SolverClock clock = new SolverClock();
     LinearisedModel model =
-        LqfTrainer.train(engine, backbone, "", wrong, config, clock, null).model();
+        LqfTrainer.train(engine, backbone, wrong, config, clock, TrainingFiles.NONE).model();
     print("gramSolveSeconds", clock.seconds());
     print("accuracyWithErrors", accuracy(model));
 
@@ -116,8 +117,7 @@ public final class LabelErrors {
     Backbone network = model.attach(backbone);
     TrainingImages samples =
         TrainingImages.of(model, network, wrong, config.readers(), TrainingListener.NONE);
-    try (FittedModel fitted =
-            FittedModel.open(engine, backbone, model, samples, samples.batch());
+    try (FittedModel fitted = FittedModel.open(engine, backbone, model, samples, samples.batch());
         Dual dual = Dual.of(fitted, Progress.NONE)) {
       Audit audit = Audit.of(dual);
       print("dualAndLeaveOneOutSeconds", (System.nanoTime() - start) / 1e9);
@@ -135,9 +135,6 @@ public final class LabelErrors {
           "flippedAmongTheFirst" + flips,
           audit.suspects().subList(0, flips).stream().filter(i -> isFlipped[i]).count());
       print("accuracyWithoutFlagged", accuracy(train(without("kept", wrong, flagged))));
-      print(
-          "accuracyWithoutTheFirst" + flips,
-          accuracy(train(without("first", wrong, audit.suspects().subList(0, flips)))));
     }
     print("accuracyWithoutErrors", accuracy(train(copy("clean", clean, clean.labels()))));
   }
@@ -174,8 +171,7 @@ public final class LabelErrors {
 
   private static String name(ImageFolder images, int i, int label) {
     ImageFile file = images.images().get(i);
-    return "%s/%s"
-        .formatted(images.classes().get(label), file.relativeName().replace('/', '-'));
+    return "%s/%s".formatted(images.classes().get(label), file.relativeName().replace('/', '-'));
   }
 
   private static void print(String name, double value) {

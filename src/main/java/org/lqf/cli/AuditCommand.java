@@ -265,7 +265,7 @@ final class AuditCommand implements Callable<Integer> {
           "%s: the others say %s, margin %.2f"
               .formatted(found.file(image), found.predicted(image), found.margin(image)));
     }
-    table.line("alike", "%d pairs under different labels".formatted(found.pairs().size()));
+    table.line("alike", "under different labels: " + found.pairs().size());
     for (Audit.Pair pair : found.pairs().stream().limit(SHOWN).toList()) {
       table.line(
           "",

@@ -74,7 +74,7 @@ final class AuditPage {
     rows.add(List.of("leave-one-out loss", number(found.loss(loo.meanLoss()))));
     rows.add(List.of("loss on the images it knows", number(found.loss(loo.fittedLoss()))));
     rows.add(List.of("likely label errors", "%d of %d".formatted(suspectCount(), loo.images())));
-    rows.add(List.of("alike under different labels", "%d pairs".formatted(found.pairs().size())));
+    rows.add(List.of("pairs alike under different labels", String.valueOf(found.pairs().size())));
     rows.add(List.of("ridge λ", "%.4g".formatted(found.model().fit().ridge())));
     return new Block.Table(List.of("", "value"), rows);
   }

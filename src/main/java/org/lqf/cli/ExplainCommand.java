@@ -39,7 +39,7 @@ import picocli.CommandLine.Spec;
     sortOptions = false,
     mixinStandardHelpOptions = true,
     description = {
-      "Splits an answer, exactly, into what the network said before fine-tuning and one term for each "
+      "Splits an answer, exactly, into what the starting point of fine-tuning said and one term for each "
           + "training image; shows the images that add most and take most, and what the answer would "
           + "be if each were removed.",
       "The removals need a Gram matrix, which takes about as long as a training by --solver gram; "

@@ -35,9 +35,12 @@ final class ExplanationPage {
     }
     return new Page(
         "Why these answers",
-        "Each score is, exactly, the score of the network before fine-tuning plus one term for each of the %d "
+        "Each score is, exactly, the score at the starting point of fine-tuning (the network as it came, with the "
+            + "linear probe as its last layer) plus one term for each of the %d training images. "
                 .formatted(training.size())
-            + "training images. A score is about 1 for the class of an image and about 0 for others.",
+            + "A score is about 1 for the class of an image and about 0 for others. Terms may be large and cancel: an "
+            + "image and its look-alike under another label pull to opposite sides. What hangs on an image is what the "
+            + "score would be without it.",
         sections);
   }
 
@@ -72,7 +75,7 @@ final class ExplanationPage {
   static String sum(Explanation why) {
     int c = why.asked();
     String sentence =
-        "%.4f before fine-tuning %+.4f from %d training images = %.4f; what is missing to the score of the model is %.1e."
+        "%.4f at the starting point %+.4f from %d training images = %.4f; what is missing to the score of the model is %.1e."
             .formatted(
                 why.base(c),
                 why.terms(c),
@@ -101,18 +104,16 @@ final class ExplanationPage {
                         "%+.3f".formatted(why.terms(c)),
                         "%.1e".formatted(why.rest(c)))));
     return new Block.Table(
-        List.of("class", "score", "before fine-tuning", "training images", "missing"), rows);
+        List.of("class", "score", "starting point", "training images", "missing"), rows);
   }
 
   private static Tile photo(Explanation why) throws IOException {
     List<String> lines = new ArrayList<>();
-    lines.add(
-        "answer: %s, score %.3f"
-            .formatted(why.labels().get(why.predicted()), why.score(why.predicted())));
+    lines.add("answer: " + why.labels().get(why.predicted()));
+    lines.add("score %.3f".formatted(why.score(why.predicted())));
     if (why.asked() != why.predicted()) {
-      lines.add(
-          "asked about: %s, score %.3f"
-              .formatted(why.labels().get(why.asked()), why.score(why.asked())));
+      lines.add("asked about: " + why.labels().get(why.asked()));
+      lines.add("score %.3f".formatted(why.score(why.asked())));
     }
     return new Tile(Thumbnail.of(why.image()), name(why.image()), lines, Tile.Tone.PLAIN);
   }
