@@ -94,15 +94,28 @@ int32_t lqf_abi_version(void) { return LQF_ABI_VERSION; }
 
 const char* lqf_last_error(void) { return last_error.c_str(); }
 
+namespace {
+
+const Ops& ops_of(const char* device) {
+    LQF_CHECK(device, "device is null");
+    if (std::strcmp(device, "cpu") == 0) return cpu_ops();
+    if (std::strcmp(device, "reference") == 0) return reference_ops();
+    LQF_CHECK(std::strcmp(device, "cuda") == 0 || std::strcmp(device, "emulator") == 0,
+              "unknown device \"%s\", expected cuda, cpu, emulator or reference", device);
+    return library_ops(device);
+}
+
+}  // namespace
+
+int32_t lqf_device_check(const char* device) {
+    return guard([&] { ops_of(device); });
+}
+
 int32_t lqf_engine_open(const char* device, int32_t threads, lqf_engine** out) {
     return guard([&] {
-        LQF_CHECK(device && out, "device or out is null");
+        LQF_CHECK(out, "out is null");
         LQF_CHECK(threads >= 1 && threads <= 1024, "threads is %d, expected 1 to 1024", threads);
-        const Ops* ops = nullptr;
-        if (std::strcmp(device, "cpu") == 0) ops = &cpu_ops();
-        if (std::strcmp(device, "reference") == 0) ops = &reference_ops();
-        LQF_CHECK(ops, "unknown device \"%s\", expected cpu or reference", device);
-        *out = new lqf_engine{std::make_shared<Engine>(*ops, threads)};
+        *out = new lqf_engine{std::make_shared<Engine>(ops_of(device), threads)};
     });
 }
 

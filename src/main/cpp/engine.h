@@ -8,20 +8,14 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <stdexcept>
 #include <string>
 
+#include "error.h"
 #include "lqf.h"
 #include "ops.h"
 #include "threads.h"
 
 namespace lqf {
-
-// Thrown inside, turned into a status and a text at the C border by guard().
-struct Error : std::runtime_error {
-    Error(int32_t status, const std::string& text) : std::runtime_error(text), status(status) {}
-    int32_t status;
-};
 
 std::string format(const char* pattern, ...) __attribute__((format(printf, 1, 2)));
 

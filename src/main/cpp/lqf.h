@@ -81,7 +81,11 @@ LQF_API const char* lqf_last_error(void);
 
 /* ---- engine ------------------------------------------------------------------------------------------------------------------- */
 
-/* Opens a device: "cpu" (fast kernels of this processor) or "reference" (plain loops, double sums; for tests).
+/* Whether a device can be opened here: LQF_OK, or LQF_UNAVAILABLE with the reason as text. */
+LQF_API int32_t lqf_device_check(const char* device);
+
+/* Opens a device: "cuda" (the first NVIDIA GPU), "cpu" (fast kernels of this processor), "reference" (plain loops, double sums; for tests)
+ * or "emulator" (the kernels of "cuda", run on the CPU; for tests).
  * threads >= 1 is the most that a call uses, the calling thread included. */
 LQF_API int32_t lqf_engine_open(const char* device, int32_t threads, lqf_engine** out);
 LQF_API int32_t lqf_engine_close(lqf_engine* engine);

@@ -22,7 +22,7 @@ class Threads;
 // A linear layer is the case kh = ih, kw = iw, pad = 0: its kernel is the whole input.
 struct Conv2d {
     int n, ic, ih, iw, oc, oh, ow, kh, kw, stride, pad;
-    int64_t patch() const { return int64_t(ic) * kh * kw; }  // length of an input patch, the inner dimension
+    constexpr int64_t patch() const { return int64_t(ic) * kh * kw; }  // length of an input patch, the inner dimension
 };
 
 // Windows of kh x kw; max ignores padding, average counts it as zeros (divides by kh * kw always).
@@ -34,6 +34,9 @@ struct Pool2d {
 struct Subsample {
     int n, c, ih, iw, oc, oh, ow, stride, before;
 };
+
+// Of this table. A library that was built apart must have the same one: raise it with every change of an entry's meaning or arguments.
+constexpr int32_t kOpsVersion = 1;
 
 struct Ops {
     const char* name;
@@ -106,19 +109,24 @@ struct Ops {
     // out = (a / divisor + shift I)^-1 in float; returns 0, or the 1-based pivot that was not positive; one thread
     int64_t (*spd_inverse)(int64_t side, const double* a, double divisor, double shift, float* out);
     // vectors: rows are eigenvectors of a / divisor, values ascending; returns 0 or the LAPACK info; one thread
-    int64_t (*symmetric_eigen)(int64_t side, const double* a, double divisor, float* vectors, double* values);
+    int64_t (*symmetric_eigen)(int64_t side, const double* a, double divisor, float* vectors, double* values /*host*/);
     // out[i * out_stride + j] = <a_i, b_j>
     void (*gram)(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, double* out,
                  int64_t out_stride);
     // in place on the lower triangle; returns 0 or the 1-based failing pivot
     int64_t (*cholesky)(Threads&, int64_t side, double* a);
-    void (*cholesky_solve)(Threads&, int64_t side, const double* l, int64_t columns, double* x /*[side, columns]*/);
-    void (*cholesky_inverse)(Threads&, int64_t side, double* l);          // full symmetric inverse, in place
-    int64_t (*eigen)(Threads&, int64_t side, double* a, double* values);  // rows become eigenvectors; 0 or LAPACK info
+    void (*cholesky_solve)(Threads&, int64_t side, const double* l, int64_t columns,
+                           double* x /*host [side, columns]*/);
+    void (*cholesky_inverse)(Threads&, int64_t side, double* l);  // full symmetric inverse, in place
+    int64_t (*eigen)(Threads&, int64_t side, double* a,
+                     double* values /*host*/);  // rows become eigenvectors; 0 or LAPACK info
 };
 
 const Ops& reference_ops();
 const Ops& cpu_ops();
+// Of liblqf_NAME.so, which lies beside this library: "cuda", or "emulator" (the same kernels on the CPU, for tests). Throws
+// LQF_UNAVAILABLE with the reason.
+const Ops& library_ops(const char* name);
 
 }  // namespace lqf
 #endif

@@ -12,7 +12,8 @@ final class EngineOptions {
       names = "--device",
       paramLabel = "NAME",
       description =
-          "auto (the best there is), cpu, or reference (plain loops in double, slow, for checking). "
+          "auto (cuda where a GPU can be used, else cpu), cuda, cpu; for checking: reference (plain "
+              + "loops in double, slow), emulator (the GPU's kernels on the CPU, slow). "
               + "Default: ${DEFAULT-VALUE}.")
   private String device = "auto";
 

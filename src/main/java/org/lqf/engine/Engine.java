@@ -1,9 +1,16 @@
 package org.lqf.engine;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URL;
+import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.bytedeco.javacpp.Loader;
 import org.lqf.binding.Lqf;
 import org.lqf.binding.LqfEngine;
 import org.lqf.model.Backbone;
@@ -21,9 +28,12 @@ public final class Engine extends Handle {
   final LqfEngine pointer;
 
   /** What "auto" tries, best first. */
-  private static final List<String> PREFERENCE = List.of("cpu");
+  private static final List<String> PREFERENCE = List.of("cuda", "cpu");
 
-  private static final List<String> DEVICES = List.of("cpu", "reference");
+  /** Asked once: what is wrong with a library or a driver stays so. */
+  private static final Map<String, Optional<String>> CAUSES = new ConcurrentHashMap<>();
+
+  private static final List<String> DEVICES = List.of("cuda", "cpu", "emulator", "reference");
 
   private Engine(LqfEngine engine) {
     super(engine, Lqf::lqf_engine_close);
@@ -38,8 +48,10 @@ public final class Engine extends Handle {
   /**
    * Opens a device.
    *
-   * @param device "auto" (the best that is available), "cpu" (fast kernels) or "reference" (plain
-   *     loops with sums in double, for checking)
+   * @param device "auto" ("cuda" where it is available, else "cpu"; {@link #choice} says which and
+   *     why), "cuda" (the first NVIDIA GPU), "cpu" (fast kernels), "reference" (plain loops with
+   *     sums in double) or "emulator" (the kernels of "cuda" run on the CPU), the last two for
+   *     checking
    * @param threads the most that a call uses, the calling thread included; results do not depend on
    *     it
    * @throws IllegalArgumentException if there is no such device or threads is not positive
@@ -68,9 +80,27 @@ public final class Engine extends Handle {
 
   /** Why {@link #open} of this device cannot succeed; empty if it can. */
   public static Optional<String> unavailabilityCause(String device) {
-    return device.equals("auto") || DEVICES.contains(device)
-        ? Library.FAILURE
-        : Optional.of(unknown(device));
+    if (device.equals("auto")) {
+      return unavailabilityCause(best());
+    }
+    if (!DEVICES.contains(device)) {
+      return Optional.of(unknown(device));
+    }
+    return Library.FAILURE.or(() -> CAUSES.computeIfAbsent(device, Engine::askForCause));
+  }
+
+  /** One line on what "auto" takes on this machine, and why not a better device. */
+  public static String choice() {
+    StringBuilder line = new StringBuilder();
+    for (String device : PREFERENCE) {
+      Optional<String> cause = unavailabilityCause(device);
+      if (cause.isEmpty()) {
+        return "device " + device + line;
+      }
+      line.append(line.length() == 0 ? ": no " : ", no ").append(device).append(", ");
+      line.append(cause.get());
+    }
+    return "no device" + line;
   }
 
   /** One line: device, instruction set, threads. */
@@ -133,6 +163,13 @@ public final class Engine extends Handle {
     return describe();
   }
 
+  private static Optional<String> askForCause(String device) {
+    Library.unpack(device);
+    return Lqf.lqf_device_check(device) == Lqf.LQF_OK
+        ? Optional.empty()
+        : Optional.of(Lqf.lqf_last_error().getString(StandardCharsets.UTF_8));
+  }
+
   private static String best() {
     return PREFERENCE.stream().filter(Engine::isAvailable).findFirst().orElse("cpu");
   }
@@ -147,6 +184,20 @@ public final class Engine extends Handle {
    */
   private static final class Library {
     static final Optional<String> FAILURE = load();
+
+    /** Brings the library of a device out of the jar, beside liblqf, which looks for it there. */
+    static void unpack(String device) {
+      String file = "liblqf_" + device + ".so";
+      URL resource = Lqf.class.getResource(Loader.getPlatform() + "/" + file);
+      if (resource == null || resource.getProtocol().equals("file")) {
+        return; // not in this build, or beside liblqf already
+      }
+      try {
+        Loader.cacheResource(resource);
+      } catch (IOException e) {
+        throw new UncheckedIOException("cannot unpack " + file + " from the jar", e);
+      }
+    }
 
     private static Optional<String> load() {
       try {

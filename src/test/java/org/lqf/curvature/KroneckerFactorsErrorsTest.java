@@ -9,6 +9,7 @@ import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
@@ -40,7 +41,7 @@ class KroneckerFactorsErrorsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void aFactorThatIsNotPositiveIsNamed(String device) {
     try (Engine engine = Engine.open(device, 2);
         Plan plan = engine.compile(net, 1);
@@ -74,7 +75,7 @@ class KroneckerFactorsErrorsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void imagesThatAreNotFiniteAreNoticed(String device) {
     float[] broken = image.clone();
     Arrays.fill(broken, Float.NaN);

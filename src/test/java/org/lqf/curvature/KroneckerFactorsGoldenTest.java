@@ -9,8 +9,8 @@ import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 import org.lqf.engine.DeviceVector;
+import org.lqf.engine.Devices;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Goldens;
 import org.lqf.engine.Plan;
@@ -27,7 +27,7 @@ class KroneckerFactorsGoldenTest {
   private final Backbone backbone = Goldens.kinds().withW0(golden.get("w0").floats());
 
   static Stream<Arguments> devicesAndSharings() {
-    return Stream.of("reference", "cpu")
+    return Devices.all()
         .flatMap(device -> Stream.of(Sharing.values()).map(s -> Arguments.of(device, s)));
   }
 
@@ -70,7 +70,7 @@ class KroneckerFactorsGoldenTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"reference", "cpu"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void fiveStepsOfPreconditionedMomentumEndWhereTorchEnds(String device) {
     Safetensors ridge = Goldens.read("ridge");
     int n = ridge.get("labels").size();

@@ -19,8 +19,8 @@ import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 import org.lqf.engine.DeviceVector;
+import org.lqf.engine.Devices;
 import org.lqf.engine.DualOracle;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Goldens;
@@ -52,7 +52,7 @@ class KroneckerFactorsTest {
           golden.get("u").floats());
 
   static Stream<Arguments> cases() {
-    return Stream.of("cpu", "reference")
+    return Devices.all()
         .flatMap(device -> Stream.of(Sharing.values()).map(s -> Arguments.of(device, s)));
   }
 
@@ -281,7 +281,7 @@ class KroneckerFactorsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void probesDependOnTheSeed(String device) {
     try (Engine engine = Engine.open(device, 1);
         Plan plan = engine.compile(net, N);

@@ -10,7 +10,7 @@ import java.util.Arrays;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Vector algebra on both back ends. */
 class DeviceVectorTest {
@@ -69,7 +69,7 @@ class DeviceVectorTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void dotsAreSummedInDouble(String device) {
     try (Engine engine = Engine.open(device, 2);
         DeviceVector x = engine.vector(new float[] {1e8f, 1, -1e8f, 3e-3f});
@@ -79,7 +79,7 @@ class DeviceVectorTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void dotsAreTheSameBitsForAnyNumberOfThreads(String device) {
     float[] a = Numbers.normal(LONG, SEED + 2);
     float[] b = Numbers.normal(LONG, SEED + 3);
@@ -96,7 +96,7 @@ class DeviceVectorTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void partsAreWrittenAndRead(String device) {
     try (Engine engine = Engine.open(device, 1);
         DeviceVector x = engine.vector(6)) {
@@ -117,7 +117,7 @@ class DeviceVectorTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void anEmptyVectorIsAVector(String device) {
     try (Engine engine = Engine.open(device, 2);
         DeviceVector x = engine.vector(0)) {
@@ -127,7 +127,7 @@ class DeviceVectorTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void operandsMustHaveOneLengthAndOneEngine(String device) {
     try (Engine engine = Engine.open(device, 1);
         Engine other = Engine.open(device, 1);
@@ -145,7 +145,7 @@ class DeviceVectorTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void whatDoesNotFitIntoMemoryIsRefused(String device) {
     try (Engine engine = Engine.open(device, 1)) {
       long before = engine.memoryBytes();

@@ -8,20 +8,21 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Which devices there are, and what an engine says of itself. */
 class EngineTest {
 
   @ParameterizedTest
-  @ValueSource(strings = {"auto", "cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void theDevicesOfThisMachineOpen(String device) {
     assertTrue(Engine.isAvailable(device));
     assertEquals(Optional.empty(), Engine.unavailabilityCause(device));
     try (Engine engine = Engine.open(device, 3);
         Engine all = Engine.open(device)) {
       String line = engine.describe();
-      assertTrue(line.startsWith(device.equals("auto") ? "cpu: " : device + ": "), line);
+      assertTrue(line.startsWith(device + ": "), line);
       assertTrue(line.endsWith("3 threads"), line);
       assertFalse(line.contains("\n"));
       assertEquals(line, engine.toString());
@@ -31,12 +32,36 @@ class EngineTest {
     }
   }
 
+  @Test
+  void autoTakesCudaWhereItIsAvailableAndSaysWhyNot() {
+    Optional<String> cause = Engine.unavailabilityCause("cuda");
+    try (Engine engine = Engine.open("auto", 1)) {
+      String taken = cause.isEmpty() ? "cuda" : "cpu";
+      assertTrue(engine.describe().startsWith(taken + ": "), engine.describe());
+      assertTrue(Engine.choice().startsWith("device " + taken), Engine.choice());
+      assertFalse(Engine.choice().contains("\n"));
+      cause.ifPresent(text -> assertEquals("device cpu: no cuda, " + text, Engine.choice()));
+    }
+  }
+
+  @Test
+  void aDeviceThatIsNotThereIsRefusedWithTheReason() {
+    Engine.unavailabilityCause("cuda")
+        .ifPresent(
+            cause -> {
+              LqfException e = assertThrows(LqfException.class, () -> Engine.open("cuda"));
+              assertEquals(LqfException.Status.UNAVAILABLE, e.status());
+              assertEquals("device cuda: " + cause, e.getMessage());
+            });
+  }
+
   @ParameterizedTest
   @ValueSource(strings = {"tpu", "", "CPU", "cpu "})
   void anUnknownDeviceIsRefusedByName(String device) {
     assertFalse(Engine.isAvailable(device));
     String cause = Engine.unavailabilityCause(device).orElseThrow();
-    String expected = "unknown device \"%s\", expected auto, cpu, reference".formatted(device);
+    String expected =
+        "unknown device \"%s\", expected auto, cuda, cpu, emulator, reference".formatted(device);
     assertEquals(expected, cause);
     assertEquals(
         expected,

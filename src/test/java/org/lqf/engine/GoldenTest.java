@@ -4,7 +4,7 @@ import static org.lqf.engine.Numbers.assertClose;
 
 import java.util.Arrays;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.lqf.model.Backbone;
 import org.lqf.model.Safetensors;
 
@@ -18,7 +18,7 @@ class GoldenTest {
   private final Backbone backbone = Goldens.kinds().withW0(golden.get("w0").floats());
 
   @ParameterizedTest
-  @ValueSource(strings = {"reference", "cpu"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void verbsGiveWhatTorchGives(String device) {
     try (Engine engine = Engine.open(device);
         Plan plan = engine.compile(backbone, N);
@@ -37,7 +37,7 @@ class GoldenTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"reference", "cpu"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void jacobianIsTorchs(String device) {
     double[] expected = golden.get("J").doubles(); // of the first two images
     try (Engine engine = Engine.open(device);

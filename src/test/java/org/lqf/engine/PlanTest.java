@@ -21,7 +21,6 @@ import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 import org.lqf.model.Backbone;
 import org.lqf.model.ParameterBlock;
 import org.lqf.model.Safetensors;
@@ -46,13 +45,13 @@ class PlanTest {
           normal(N * net.outputShape().size(), SEED + 1));
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void verbsAgreeWithTheOracle(String device) {
     trial.oracle().assertClose(trial.on(device, 2, N, N), BOUND);
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void jvpIsTheCentralDifferenceOfTheOracle(String device) {
     double step = 1e-5;
     double[] actual = trial.on(device, 2, N, N).jvp();
@@ -75,7 +74,7 @@ class PlanTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void withoutDisplacementTheLinearModelIsTheNetworkBitForBit(String device) {
     Verbs still = trial.withDelta(new float[trial.delta().length]).on(device, 2, N, N);
     assertTrue(Arrays.stream(still.jvp()).allMatch(v -> v == 0), "J0 = 0");
@@ -89,7 +88,7 @@ class PlanTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void predictIsForwardPlusJvpBitForBit(String device) {
     Verbs verbs = trial.on(device, 2, N, N);
     try (Engine engine = Engine.open(device, 3);
@@ -110,7 +109,7 @@ class PlanTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void jacobianHasTheRowsThatJvpAndVjpMultiplyBy(String device) {
     Verbs verbs = trial.on(device, 2, N, N);
     double[] jacobian = widen(jacobian(device, 2, trial, net.parameters(), N));
@@ -143,7 +142,7 @@ class PlanTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void bitsDependNeitherOnThreadsNorOnTheBatch(String device) {
     Trial many = Trial.normal(net, 67, SEED + 2); // a plan works on 64 at a time
     Verbs together = many.on(device, 1, 67, 67);
@@ -161,7 +160,7 @@ class PlanTest {
         Goldens.kinds().blocks().stream().map(ParameterBlock::node).collect(Collectors.toSet());
     Set<String> allButLast = new HashSet<>(all);
     allButLast.remove("fc");
-    return Stream.of("cpu", "reference")
+    return Devices.all()
         .flatMap(
             device ->
                 Stream.of(
@@ -210,7 +209,7 @@ class PlanTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void withEverythingFrozenTheJacobianIsZero(String device) {
     try (Engine engine = Engine.open(device, 2);
         Plan plan = engine.compile(net, Set.of(), N)) {
@@ -222,7 +221,7 @@ class PlanTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void setParametersMovesThePointOfLinearisation(String device) {
     float[] other = normal((int) net.parameters(), SEED + 3);
     for (int i = 0; i < other.length; i++) {
@@ -243,7 +242,7 @@ class PlanTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void plansOfOneEngineDoNotDisturbEachOther(String device) {
     Trial other = Trial.normal(net, 2, SEED + 4);
     Verbs expected = trial.on(device, 1, N, N);
@@ -266,7 +265,7 @@ class PlanTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void imagesComeFromDirectBuffersToo(String device) {
     FloatBuffer buffer =
         ByteBuffer.allocateDirect(Float.BYTES * (trial.images().length + 3))
@@ -291,7 +290,7 @@ class PlanTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void describesItsStepsAndItsMemory(String device) {
     try (Engine engine = Engine.open(device, 2);
         Plan plan = engine.compile(net, Set.of("fc"), 9);

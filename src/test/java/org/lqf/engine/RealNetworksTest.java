@@ -60,7 +60,7 @@ class RealNetworksTest {
 
   static Stream<Arguments> shippedOnDevices() {
     return Stream.of("resnet20-leaky0.1-own", "resnet8-fashion5-leaky0.1")
-        .flatMap(name -> Stream.of("cpu", "reference").map(d -> Arguments.of(name, d)));
+        .flatMap(name -> Devices.all().map(d -> Arguments.of(name, d)));
   }
 
   @ParameterizedTest

@@ -12,7 +12,6 @@ import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /** Gram matrices, their Cholesky factors, inverses and eigenvectors on both back ends. */
 class SymmetricMatrixTest {
@@ -21,7 +20,7 @@ class SymmetricMatrixTest {
 
   /** Sides around the tiles of 128 and 192. */
   static Stream<Arguments> sides() {
-    return Stream.of("cpu", "reference")
+    return Devices.all()
         .flatMap(
             device ->
                 IntStream.of(1, 2, 13, 64, 130, device.equals("cpu") ? 301 : 7)
@@ -73,7 +72,7 @@ class SymmetricMatrixTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void gramIsTheProductsOfTheRows(String device) {
     for (int length : new int[] {1, 100, 5000}) { // 5000: more than a chunk
       int rows = 7;
@@ -109,7 +108,7 @@ class SymmetricMatrixTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void gramIsExactOnIntegersBeyondATile(String device) {
     int rows = 200;
     int length = 33;
@@ -186,7 +185,7 @@ class SymmetricMatrixTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void bitsDoNotDependOnThreads(String device) {
     int side = 150;
     float[] a = Numbers.normal(side * 200, SEED);
@@ -230,7 +229,7 @@ class SymmetricMatrixTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void whatIsNotFiniteHasNoEigenvectors(String device) {
     double[] m = positive(7);
     m[7 * 3 + 2] = m[7 * 2 + 3] = Double.NaN;
@@ -244,7 +243,7 @@ class SymmetricMatrixTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void aStepThatDoesNotFollowIsRefused(String device) {
     try (Engine engine = Engine.open(device, 1);
         DeviceVector a = engine.vector(12);
@@ -264,7 +263,7 @@ class SymmetricMatrixTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void blocksOutsideAreRefused(String device) {
     try (Engine engine = Engine.open(device, 1);
         Engine other = Engine.open(device, 1);

@@ -14,7 +14,7 @@ import java.util.Optional;
 import java.util.function.Supplier;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.lqf.curvature.Damping;
 import org.lqf.curvature.KroneckerFactors;
 import org.lqf.curvature.Sharing;
@@ -44,7 +44,7 @@ class SolversGoldenTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void conjugateGradientsReachTheOptimum(String device) throws IOException {
     try (Engine engine = Engine.open(device, 2);
         Plan plan = GoldenProblem.compile(engine);
@@ -63,7 +63,7 @@ class SolversGoldenTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "reference"})
+  @MethodSource("org.lqf.engine.Devices#all")
   void theGramSystemReachesTheOptimum(String device) throws IOException {
     try (Engine engine = Engine.open(device, 2);
         Plan plan = GoldenProblem.compile(engine);

@@ -19,6 +19,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.lqf.engine.DeviceVector;
+import org.lqf.engine.Devices;
 import org.lqf.engine.DualOracle;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Numbers;
@@ -44,7 +45,7 @@ abstract class OpContract {
   abstract Node odd();
 
   Stream<Arguments> cases() {
-    return Stream.of("cpu", "reference")
+    return Devices.all()
         .flatMap(device -> shapes().stream().map(shape -> Arguments.of(device, shape)));
   }
 

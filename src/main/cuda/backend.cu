@@ -1,0 +1,179 @@
+// The device: its stream and memory, and the table of ops.
+#include <cstdio>
+#include <string>
+
+#include "backend.h"
+#include "layout.cuh"
+
+namespace lqf::gpu {
+namespace {
+
+constexpr int kMinMajor = 7, kMinMinor = 5;  // compute capability
+
+#ifdef __CUDACC__
+constexpr const char* kName = "cuda";
+#else
+constexpr const char* kName = "emulator";
+#endif
+
+struct Device {
+    cudaDeviceProp properties{};
+    int driver = 0;
+    std::string description;
+    cudaStream_t stream{};
+    std::recursive_mutex scratch_mutex;
+    void* scratch = nullptr;
+    size_t scratch_bytes = 0;
+
+    Device();
+};
+
+std::string version_text(int version) {
+    return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+[[noreturn]] void unavailable(const std::string& why) { throw Error(LQF_UNAVAILABLE, why); }
+
+// Throws LQF_UNAVAILABLE with a sentence.
+Device::Device() {
+    int runtime = 0, count = 0;
+    CUDA_CHECK(cudaDriverGetVersion(&driver));
+    CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
+    const cudaError_t counted = cudaGetDeviceCount(&count);
+    if (driver == 0) unavailable("no NVIDIA driver is installed");
+    if (counted == cudaErrorInsufficientDriver)
+        unavailable("the NVIDIA driver is too old: it knows CUDA " + version_text(driver) + ", needed is " +
+                    version_text(runtime) + " or newer; update the driver");
+    if (counted == cudaErrorNoDevice || (counted == cudaSuccess && count == 0)) unavailable("no NVIDIA GPU was found");
+    if (counted != cudaSuccess) unavailable(std::string("the NVIDIA driver answers: ") + cudaGetErrorString(counted));
+    CUDA_CHECK(cudaSetDevice(0));
+    CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
+    const std::string capability = std::to_string(properties.major) + "." + std::to_string(properties.minor);
+    if (properties.major < kMinMajor || (properties.major == kMinMajor && properties.minor < kMinMinor))
+        unavailable(std::string(properties.name) + " has compute capability " + capability + ", needed is " +
+                    std::to_string(kMinMajor) + "." + std::to_string(kMinMinor) + " or newer");
+    CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    char text[400];
+    std::snprintf(text, sizeof text, "%s, compute capability %s, %d multiprocessors, %.1f GB, CUDA %s", properties.name,
+                  capability.c_str(), properties.multiProcessorCount, double(properties.totalGlobalMem) / 1e9,
+                  version_text(driver).c_str());
+    description = text;
+}
+
+// NOTE: never destroyed. At exit the driver may be gone before us.
+Device& device() {
+    static Device& instance = *new Device;
+    return instance;
+}
+
+const char* describe() { return device().description.c_str(); }
+
+}  // namespace
+
+cudaStream_t stream() { return device().stream; }
+
+void synchronise() { CUDA_CHECK(cudaStreamSynchronize(stream())); }
+
+Scratch::Scratch(size_t bytes) : lock_(device().scratch_mutex) {
+    Device& d = device();
+    if (bytes > d.scratch_bytes) {
+        synchronise();
+        release(d.scratch);
+        d.scratch = nullptr;
+        d.scratch_bytes = 0;
+        d.scratch = allocate(bytes);
+        if (!d.scratch)
+            throw Error(LQF_OUT_OF_MEMORY, "no memory for the scratch of an op: " + std::to_string(bytes / 1000000) +
+                                               " MB asked for; use a smaller batch");
+        d.scratch_bytes = bytes;
+    }
+    memory_ = d.scratch;
+}
+
+void* allocate(size_t bytes) {
+    void* memory = nullptr;
+    const cudaError_t error = cudaMalloc(&memory, bytes);
+    if (error == cudaErrorMemoryAllocation) return nullptr;
+    CUDA_CHECK(error);
+    return memory;
+}
+
+void release(void* memory) { cudaFree(memory); }  // a failure here would hide the one that made us clean up
+
+void copy_in(void* device, const void* host, size_t bytes) {
+    CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream()));
+    synchronise();  // the host's memory is the caller's again
+}
+
+void copy_out(void* host, const void* device, size_t bytes) {
+    CUDA_CHECK(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream()));
+    synchronise();
+}
+
+namespace {
+
+// In the order of ops.h. NOTE: an initialiser list, so that an op left out does not compile (-Wmissing-field-initializers).
+const Ops& table() {
+    static const Ops table{
+        kName,
+        kBlock,
+        describe,
+        allocate,
+        release,
+        copy_in,
+        copy_out,
+        import_images,
+        export_outputs,
+        import_cotangent,
+        conv2d_packed_floats,
+        conv2d_pack,
+        conv2d_pack_transposed,
+        conv2d,
+        conv2d_jvp,
+        conv2d_vjp_x,
+        conv2d_vjp_w,
+        leaky_relu,
+        leaky_relu_scale,
+        add,
+        max_pool,
+        max_pool_jvp,
+        max_pool_vjp,
+        avg_pool,
+        avg_pool_vjp,
+        subsample,
+        subsample_vjp,
+        kron_input,
+        kron_output,
+        fill,
+        copy,
+        scale,
+        axpy,
+        dot,
+        matmul,
+        spd_inverse,
+        symmetric_eigen,
+        gram,
+        cholesky,
+        cholesky_solve,
+        cholesky_inverse,
+        eigen,
+    };
+    return table;
+}
+
+}  // namespace
+}  // namespace lqf::gpu
+
+int32_t lqf_device_ops(int32_t version, uint64_t ops_bytes, const lqf::Ops** ops, char* text, int64_t capacity) {
+    using namespace lqf;
+    try {
+        if (version != kOpsVersion || ops_bytes != sizeof(Ops))
+            throw Error(LQF_UNAVAILABLE, "the device library is of another build than liblqf; install both together");
+        gpu::device();
+        *ops = &gpu::table();
+        return LQF_OK;
+    } catch (const std::exception& error) {
+        std::snprintf(text, size_t(capacity), "%s", error.what());
+        return LQF_UNAVAILABLE;
+    }
+}

@@ -1,0 +1,102 @@
+// The ops of the device table, one file each; what they do is said in ops.h. The same sources make liblqf_cuda (nvcc) and liblqf_emulator
+// (g++). Every op only queues its kernels in stream(); what returns a number to the host waits for it.
+#ifndef LQF_GPU_BACKEND_H
+#define LQF_GPU_BACKEND_H
+
+#include <mutex>
+
+#include "error.h"
+#include "gpu.cuh"
+#include "lqf.h"
+#include "ops.h"
+
+namespace lqf::gpu {
+
+// ---- the device
+
+cudaStream_t stream();  // in which all ops run, in the order of their calls
+
+// Waits until everything queued so far is done.
+void synchronise();
+
+// Device memory for the length of one op, at least bytes long and aligned to 256. One op at a time holds it: the kernels that use it are
+// queued before the next op's.
+class Scratch {
+public:
+    explicit Scratch(size_t bytes);
+    template <typename T>
+    T* at(size_t byte_offset) const {
+        return reinterpret_cast<T*>(static_cast<char*>(memory_) + byte_offset);
+    }
+
+private:
+    std::unique_lock<std::recursive_mutex> lock_;
+    void* memory_;
+};
+
+// Room for a part of a scratch, so that the next one starts aligned.
+constexpr size_t padded(size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+void* allocate(size_t bytes);
+void release(void* memory);
+void copy_in(void* device, const void* host, size_t bytes);
+void copy_out(void* host, const void* device, size_t bytes);
+
+// ---- the ops
+
+void import_images(Threads&, int n, int c, int h, int w, const float* images, float* x);
+void export_outputs(Threads&, int n, int c, const float* y, float* out);
+void import_cotangent(Threads&, int n, int c, const float* u, float* y_bar);
+
+size_t conv2d_packed_floats(const Conv2d&);
+void conv2d_pack(Threads&, const Conv2d&, const float* w, const float* b, float* packed);
+void conv2d_pack_transposed(Threads&, const Conv2d&, const float* w, float* packed);
+void conv2d(Threads&, const Conv2d&, const float* x, const float* w0, float* y);
+void conv2d_jvp(Threads&, const Conv2d&, const float* x, const float* x_dot, const float* w0, const float* delta,
+                float* y_dot);
+void conv2d_vjp_x(Threads&, const Conv2d&, const float* y_bar, const float* w0, float* x_bar, bool accumulate);
+void conv2d_vjp_w(Threads&, const Conv2d&, const float* x, const float* y_bar, float* w_bar, float* b_bar,
+                  int64_t image_stride);
+
+void leaky_relu(Threads&, int64_t count, float slope, const float* z, float* y);
+void leaky_relu_scale(Threads&, int64_t count, float slope, const float* y, const float* y_bar, float* z_bar,
+                      bool accumulate);
+void add(Threads&, int64_t count, const float* a, const float* b, float* y);
+
+void max_pool(Threads&, const Pool2d&, const float* x, float* y, int32_t* argmax);
+void max_pool_jvp(Threads&, const Pool2d&, const float* x_dot, const int32_t* argmax, float* y_dot);
+void max_pool_vjp(Threads&, const Pool2d&, const float* y_bar, const int32_t* argmax, float* x_bar, bool accumulate);
+void avg_pool(Threads&, const Pool2d&, const float* x, float* y);
+void avg_pool_vjp(Threads&, const Pool2d&, const float* y_bar, float* x_bar, bool accumulate);
+void subsample(Threads&, const Subsample&, const float* x, float* y);
+void subsample_vjp(Threads&, const Subsample&, const float* y_bar, float* x_bar, bool accumulate);
+
+void kron_input(Threads&, const Conv2d&, const float* x, bool reduce, double* a);
+void kron_output(Threads&, const Conv2d&, const float* y_bar, bool reduce, double* g);
+
+void fill(Threads&, int64_t n, float value, float* x);
+void copy(Threads&, int64_t n, const float* x, float* y);
+void scale(Threads&, int64_t n, float a, float* x);
+void axpy(Threads&, int64_t n, float a, const float* x, float* y);
+double dot(Threads&, int64_t n, const float* x, const float* y);
+
+void matmul(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, const float* a, const float* b,
+            float* c);
+int64_t spd_inverse(int64_t side, const double* a, double divisor, double shift, float* out);
+int64_t symmetric_eigen(int64_t side, const double* a, double divisor, float* vectors, double* values);
+void gram(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, double* out,
+          int64_t out_stride);
+int64_t cholesky(Threads&, int64_t side, double* a);
+void cholesky_solve(Threads&, int64_t side, const double* l, int64_t columns, double* x);
+void cholesky_inverse(Threads&, int64_t side, double* l);
+int64_t eigen(Threads&, int64_t side, double* a, double* values);
+
+}  // namespace lqf::gpu
+
+// The one function that a device library exports: its table, which lives as long as the library.
+// version, ops_bytes: kOpsVersion and sizeof(Ops) of the caller. Returns LQF_OK, or LQF_UNAVAILABLE and the reason in text.
+extern "C" __attribute__((visibility("default"))) int32_t lqf_device_ops(int32_t version, uint64_t ops_bytes,
+                                                                         const lqf::Ops** ops, char* text,
+                                                                         int64_t capacity);
+
+#endif

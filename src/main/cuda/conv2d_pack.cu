@@ -1,0 +1,50 @@
+// conv2d_pack: weights as the right-hand matrix of the implicit product, [k][o] with k = ((block * kh + i) * kw + j) * 4 + lane over the
+// input's channel blocks, o over output channels filled up to four with zeros; then the bias [o]. Transposed: the same with input and
+// output channels changed over, without bias.
+#include "backend.h"
+#include "layout.cuh"
+
+namespace lqf::gpu {
+namespace {
+
+// w [oc, ic, taps]; rows of the result run over `inner` channels, columns over `outer`.
+__global__ void pack_kernel(int64_t count, int oc, int ic, int taps, bool transposed, const float* w, const float* b,
+                            float* packed) {
+    const int64_t i = global_thread();
+    if (i >= count) return;
+    const int inner = transposed ? oc : ic, outer = transposed ? ic : oc, columns = padded_channels(outer);
+    const int64_t k = i / columns;
+    const int column = int(i % columns);
+    if (k == int64_t(padded_channels(inner)) * taps) {  // the row behind the last one: bias
+        packed[i] = column < outer ? b[column] : 0.0f;
+        return;
+    }
+    const int lane = int(k % kBlock), tap = int(k / kBlock % taps), row = int(k / kBlock / taps) * kBlock + lane;
+    const int o = transposed ? row : column, c = transposed ? column : row;
+    packed[i] = o < oc && c < ic ? w[(int64_t(o) * ic + c) * taps + tap] : 0.0f;
+}
+
+void pack(const Conv2d& c, bool transposed, const float* w, const float* b, float* packed) {
+    const int taps = c.kh * c.kw;
+    int64_t count = int64_t(padded_channels(c.ic)) * padded_channels(c.oc) * taps;
+    if (b) count += padded_channels(c.oc);
+    LQF_LAUNCH(pack_kernel, grid_of(count), dim3(kThreads), 0, stream(), count, c.oc, c.ic, taps, transposed, w, b,
+               packed);
+}
+
+}  // namespace
+
+size_t conv2d_packed_floats(const Conv2d& c) {
+    return size_t(padded_channels(c.ic)) * size_t(c.kh * c.kw) * size_t(padded_channels(c.oc)) +
+           size_t(padded_channels(c.oc));
+}
+
+void conv2d_pack(Threads&, const Conv2d& c, const float* w, const float* b, float* packed) {
+    pack(c, false, w, b, packed);
+}
+
+void conv2d_pack_transposed(Threads&, const Conv2d& c, const float* w, float* packed) {
+    pack(c, true, w, nullptr, packed);
+}
+
+}  // namespace lqf::gpu
