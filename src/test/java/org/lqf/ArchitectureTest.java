@@ -38,6 +38,8 @@ class ArchitectureTest {
           .definedBy("org.lqf.explain..")
           .layer("report")
           .definedBy("org.lqf.report..")
+          .layer("baseline")
+          .definedBy("org.lqf.baseline..")
           .layer("cli")
           .definedBy("org.lqf.cli..")
           .whereLayer("image")
@@ -59,7 +61,10 @@ class ArchitectureTest {
           .whereLayer("explain")
           .mayOnlyAccessLayers("model", "engine", "curvature", "solve")
           .whereLayer("report")
-          .mayOnlyAccessLayers("image", "model");
+          .mayOnlyAccessLayers("image", "model")
+          .whereLayer("baseline")
+          .mayOnlyAccessLayers(
+              "image", "model", "engine", "curvature", "solve", "tune", "report");
 
   @ArchTest
   static final ArchRule packagesHaveNoCycles =

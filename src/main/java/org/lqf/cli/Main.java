@@ -30,6 +30,7 @@ import picocli.CommandLine.TypeConversionException;
       InspectCommand.class,
       ExplainCommand.class,
       AuditCommand.class,
+      CompareCommand.class,
       HelpCommand.class
     },
     versionProvider = Main.Version.class,

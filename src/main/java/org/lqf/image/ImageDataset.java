@@ -1,6 +1,7 @@
 package org.lqf.image;
 
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
@@ -153,6 +154,22 @@ public final class ImageDataset {
           reader.read(index, image, 0);
           augmentation.apply(image, 0, out, offset, channels, height, width, epoch, index);
         });
+  }
+
+  /**
+   * Some of the images, in the order of their indices here.
+   *
+   * @param indices into this data set, copied
+   */
+  public ImageDataset select(int[] indices) {
+    int[] chosen = indices.clone();
+    int[] chosenLabels = Arrays.stream(chosen).map(this::label).toArray();
+    return new ImageDataset(
+        channels,
+        height,
+        width,
+        chosenLabels,
+        (index, out, offset) -> reader.read(chosen[index], out, offset));
   }
 
   /** 0..size()−1 in an order that depends on seed and epoch alone. */

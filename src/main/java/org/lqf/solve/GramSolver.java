@@ -30,10 +30,23 @@ public final class GramSolver {
    */
   public static Solution solve(LeastSquares problem, DeviceVector delta, Progress progress)
       throws IOException {
-    List<Progress.Step> trace = new ArrayList<>();
     try (SymmetricMatrix kernel =
-            GramMatrix.of(problem.engine(), problem.plan(), problem.samples(), progress);
-        DeviceVector best = problem.engine().vector(delta.length());
+        GramMatrix.of(problem.engine(), problem.plan(), problem.samples(), progress)) {
+      return solve(problem, kernel, delta, progress);
+    }
+  }
+
+  /**
+   * Moves delta to the optimum where K is at hand: several ridges can share it.
+   *
+   * @param kernel K of the problem's plan and samples, replaced by its Cholesky factor
+   * @param delta [parameters], overwritten; its old value does not matter
+   */
+  public static Solution solve(
+      LeastSquares problem, SymmetricMatrix kernel, DeviceVector delta, Progress progress)
+      throws IOException {
+    List<Progress.Step> trace = new ArrayList<>();
+    try (DeviceVector best = problem.engine().vector(delta.length());
         DeviceVector gradient = problem.engine().vector(delta.length())) {
       double mu = problem.ridge() * problem.samples().size();
       kernel.cholesky(mu);

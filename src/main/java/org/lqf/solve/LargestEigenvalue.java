@@ -11,7 +11,7 @@ import org.lqf.engine.DeviceVector;
  * SGD: steps of one batch with momentum m are stable below 2(1 + m)/λmax of its own Hessian, and a
  * batch has a larger one than all images together.
  */
-final class LargestEigenvalue {
+public final class LargestEigenvalue {
 
   private static final int BATCHES = 4;
   private static final int ITERATIONS = 12;
@@ -29,7 +29,7 @@ final class LargestEigenvalue {
   private LargestEigenvalue() {}
 
   /** The largest of the first batches of epoch 0, by power iteration, plus a margin. */
-  static double ofBatches(LeastSquares problem, @Nullable KroneckerFactors factors)
+  public static double ofBatches(LeastSquares problem, @Nullable KroneckerFactors factors)
       throws IOException {
     double[] largest = new double[1];
     int[] batches = new int[1];

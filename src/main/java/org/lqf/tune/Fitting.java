@@ -154,48 +154,21 @@ final class Fitting {
   /** Fits the linear probe on the pooled features of the training images. */
   private LinearProbe probe(TrainingImages samples) throws IOException {
     listener.phase("linear probe");
-    Backbone cut = sized.cutAtFeatures();
-    int width = cut.outputShape().channels();
-    double[] features = new double[Math.multiplyExact(images.size(), width)];
-    int[] at = new int[1];
-    try (Plan plan = engine.compile(cut, Set.of(), batch);
-        DeviceVector out = engine.vector((long) batch * width)) {
-      float[] values = new float[batch * width];
-      samples.forEach(
-          Samples.IN_ORDER,
-          (batchImages, n, targets) -> {
-            plan.forward(batchImages, n);
-            plan.outputs(out);
-            out.read(values);
-            for (int i = 0; i < n * width; i++) {
-              features[at[0]++] = values[i];
-            }
-          });
-    }
-    return LinearProbe.fit(engine, features, images.labels(), folder.classes().size());
+    return LinearProbe.of(engine, sized, samples, images.labels(), folder.classes().size(), batch);
   }
 
   private Backbone withHead(LinearProbe probe) {
-    float[] weight = probe.weight().clone();
-    float[] bias = probe.bias().clone();
     if (config.head() == Head.PROBE) {
-      scale(weight, config.targetScale());
-      scale(bias, config.targetScale());
-    } else {
-      SplittableRandom random = new SplittableRandom(config.seed());
-      double deviation = 1 / Math.sqrt((double) weight.length / bias.length);
-      Arrays.fill(bias, 0);
-      for (int i = 0; i < weight.length; i++) {
-        weight[i] = (float) (deviation * random.nextGaussian());
-      }
+      return probe.attach(sized, config.targetScale(), folder.classes());
+    }
+    SplittableRandom random = new SplittableRandom(config.seed());
+    float[] weight = new float[probe.weight().length];
+    float[] bias = new float[probe.bias().length];
+    double deviation = 1 / Math.sqrt((double) weight.length / bias.length);
+    for (int i = 0; i < weight.length; i++) {
+      weight[i] = (float) (deviation * random.nextGaussian());
     }
     return sized.withHead(weight, bias, folder.classes());
-  }
-
-  private static void scale(float[] values, double factor) {
-    for (int i = 0; i < values.length; i++) {
-      values[i] *= (float) factor;
-    }
   }
 
   private SolverChoice choose(Backbone network, Plan plan) {

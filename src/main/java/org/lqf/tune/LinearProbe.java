@@ -1,8 +1,15 @@
 package org.lqf.tune;
 
+import java.io.IOException;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
+import org.lqf.engine.Plan;
 import org.lqf.engine.SymmetricMatrix;
+import org.lqf.model.Backbone;
+import org.lqf.solve.Samples;
 
 /**
  * Ridge regression of one-hot targets on pooled features, with a free intercept: the classical
@@ -14,10 +21,54 @@ import org.lqf.engine.SymmetricMatrix;
  * @param ridge of the summed loss, relative to the mean variance of the features times N
  * @param leaveOneOutAccuracy on the training images, in [0, 1]
  */
-record LinearProbe(float[] weight, float[] bias, double ridge, double leaveOneOutAccuracy) {
+public record LinearProbe(float[] weight, float[] bias, double ridge, double leaveOneOutAccuracy) {
 
   /** Relative ridges that are tried. */
   private static final double[] RIDGES = {1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 3};
+
+  /**
+   * Fits on the pooled features of a network.
+   *
+   * @param backbone at the input size of the images; its own head does not matter
+   * @param samples in batches of at most {@code batch} images; their targets are not looked at
+   * @param labels of the images in order, in 0 … classes − 1
+   */
+  public static LinearProbe of(
+      Engine engine, Backbone backbone, Samples samples, int[] labels, int classes, int batch)
+      throws IOException {
+    Backbone cut = backbone.cutAtFeatures();
+    int width = cut.outputShape().channels();
+    double[] features = new double[Math.multiplyExact(samples.size(), width)];
+    int[] at = new int[1];
+    try (Plan plan = engine.compile(cut, Set.of(), batch);
+        DeviceVector out = engine.vector((long) batch * width)) {
+      float[] values = new float[batch * width];
+      samples.forEach(
+          Samples.IN_ORDER,
+          (images, n, targets) -> {
+            plan.forward(images, n);
+            plan.outputs(out);
+            out.read(values);
+            for (int i = 0; i < n * width; i++) {
+              features[at[0]++] = values[i];
+            }
+          });
+    }
+    return fit(engine, features, labels, classes);
+  }
+
+  /** The network with this probe as its head, outputs times scale. */
+  public Backbone attach(Backbone backbone, double scale, List<String> classes) {
+    return backbone.withHead(scaled(weight, scale), scaled(bias, scale), classes);
+  }
+
+  private static float[] scaled(float[] values, double factor) {
+    float[] scaled = values.clone();
+    for (int i = 0; i < scaled.length; i++) {
+      scaled[i] *= (float) factor;
+    }
+    return scaled;
+  }
 
   /**
    * Fits.

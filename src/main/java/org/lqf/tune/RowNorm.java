@@ -14,7 +14,7 @@ import org.lqf.image.ImageDataset;
  * <p>Hutchinson's estimate: for signs u drawn at random, E‖Jᵢᵀu‖² is the trace of JᵢJᵢᵀ. The signs
  * are always the same ones, so the scale depends on network and images alone.
  */
-final class RowNorm {
+public final class RowNorm {
 
   private static final int IMAGES = 64;
   private static final int PROBES = 4; // per image
@@ -22,7 +22,8 @@ final class RowNorm {
   private RowNorm() {}
 
   /** Over at most {@value #IMAGES} images, evenly spread over the data. */
-  static double meanSquare(Engine engine, Plan plan, ImageDataset images) throws IOException {
+  public static double meanSquare(Engine engine, Plan plan, ImageDataset images)
+      throws IOException {
     SplittableRandom random = new SplittableRandom(7);
     int classes = plan.classes();
     int count = Math.min(IMAGES, images.size());

@@ -35,7 +35,7 @@ public final class TrainingImages implements Samples {
   /**
    * @param batch the most images handed over at once
    */
-  TrainingImages(
+  public TrainingImages(
       ImageDataset images,
       int classes,
       double targetScale,
@@ -84,7 +84,8 @@ public final class TrainingImages implements Samples {
   }
 
   /** Decodes all images once if they fit into a quarter of Java's memory, else at every pass. */
-  static ImageDataset prepare(ImageFolder folder, InputSpec input, int readers) throws IOException {
+  public static ImageDataset prepare(ImageFolder folder, InputSpec input, int readers)
+      throws IOException {
     ImageTransform transform =
         new ImageTransform(
             input.channels(), input.height(), input.width(), input.mean(), input.std());

@@ -1,0 +1,259 @@
+package org.lqf.baseline;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import org.lqf.curvature.Damping;
+import org.lqf.curvature.KroneckerFactors;
+import org.lqf.curvature.Sharing;
+import org.lqf.engine.DeviceVector;
+import org.lqf.engine.Engine;
+import org.lqf.engine.Plan;
+import org.lqf.engine.SymmetricMatrix;
+import org.lqf.image.Batch;
+import org.lqf.image.Batches;
+import org.lqf.image.ImageDataset;
+import org.lqf.model.Backbone;
+import org.lqf.model.ParameterBlock;
+import org.lqf.solve.Checkpoint;
+import org.lqf.solve.ConjugateGradient;
+import org.lqf.solve.GramMatrix;
+import org.lqf.solve.GramSolver;
+import org.lqf.solve.LargestEigenvalue;
+import org.lqf.solve.LeastSquares;
+import org.lqf.solve.Progress;
+import org.lqf.solve.Samples;
+import org.lqf.tune.LinearProbe;
+import org.lqf.tune.LqfConfig;
+import org.lqf.tune.RowNorm;
+import org.lqf.tune.TrainingImages;
+import org.lqf.tune.TrainingListener;
+
+/**
+ * One set of training images, and all methods on it. What they share is computed once, when it is
+ * first needed: probe, scale of J, Kronecker factors, tangent kernel. Not for several threads.
+ */
+final class Contest implements AutoCloseable {
+
+  private static final int MAX_BATCH = 64;
+  private static final double MOMENTUM = 0.9;
+
+  /** Beyond this N·C the optimum is found by conjugate gradients. */
+  private static final int MOST_GRAM_SIDE = 6000;
+
+  private static final int READERS = 1; // images are in memory
+
+  /** Candidates for λ, in units of the mean squared norm of a row of J; the first are tried. */
+  private static final double[] RIDGES = {1e-4, 1e-3, 1e-2, 1e-5, 1e-1, 1e-6};
+
+  /** Candidates for the learning rate, in units of 1/λmax; the first so many are tried. */
+  private static final double[] RATES = {0.5, 0.125, 2, 0.03, 0.008, 8};
+
+  /**
+   * The Hessian of cross-entropy is that of squared error times at most ½, and far less where the
+   * network is sure.
+   */
+  private static final double CROSS_ENTROPY_RATES = 8;
+
+  private final Engine engine;
+  private final Recipe recipe;
+  private final ImageDataset images;
+  private final Samples samples;
+  private final Plan plan;
+  private final DeviceVector start; // w0
+  private final DeviceVector delta;
+  private double rowNorm = Double.NaN;
+  private @Nullable KroneckerFactors factors;
+  private double @Nullable [] kernel; // K [N·C, N·C]
+
+  /**
+   * Fits the probe and compiles the network with it as head.
+   *
+   * @param backbone at the input size of the images
+   * @param images to train on, in memory
+   * @param seed of the order of the images
+   */
+  Contest(
+      Engine engine,
+      Backbone backbone,
+      List<String> classes,
+      ImageDataset images,
+      Recipe recipe,
+      long seed)
+      throws IOException {
+    this.engine = engine;
+    this.recipe = recipe;
+    this.images = images;
+    LqfConfig config =
+        LqfConfig.defaults().withSeed(seed).withBatch(recipe.batch()).withReaders(READERS);
+    int batch = Math.max(MAX_BATCH, recipe.batch());
+    this.samples =
+        new TrainingImages(
+            images, classes.size(), recipe.targetScale(), batch, config, TrainingListener.NONE);
+    LinearProbe probe =
+        LinearProbe.of(engine, backbone, samples, images.labels(), classes.size(), batch);
+    Backbone network = probe.attach(backbone, recipe.targetScale(), classes);
+    Set<String> layers = new LinkedHashSet<>();
+    for (ParameterBlock block : network.blocks()) {
+      layers.add(block.node());
+    }
+    this.plan = engine.compile(network, layers, batch);
+    this.start = engine.vector(network.w0());
+    this.delta = engine.vector(network.parameters());
+  }
+
+  /** Values to try for the hyper-parameter of a method; empty where it has none. */
+  double[] candidates(Method method) throws IOException {
+    if (method == Method.PROBE) {
+      return new double[0];
+    }
+    plan.setParameters(start);
+    double unit;
+    double[] list;
+    if (method == Method.LQF) {
+      unit = rowNorm();
+      list = RIDGES;
+    } else {
+      try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge())) {
+        unit = 1 / LargestEigenvalue.ofBatches(problem, factors(method));
+      }
+      unit *= method.loss == Loss.CROSS_ENTROPY ? CROSS_ENTROPY_RATES : 1;
+      list = RATES;
+    }
+    List<Double> values = new ArrayList<>();
+    for (int i = 0; i < Math.min(recipe.budget(), list.length); i++) {
+      values.add(unit * list[i]);
+    }
+    return values.stream().mapToDouble(Double::doubleValue).toArray();
+  }
+
+  /**
+   * Trains from the start and counts mistakes.
+   *
+   * @param setting learning rate or λ, see {@link #candidates}
+   * @return share of the tested images that are given a wrong class; for a training that diverged
+   *     that of chance
+   */
+  double error(Method method, double setting, ImageDataset tested) throws IOException {
+    plan.setParameters(start);
+    delta.fill(0);
+    if (method == Method.LQF) {
+      optimum(setting);
+    } else if (method != Method.PROBE) {
+      boolean squared = method.loss == Loss.SQUARED_ERROR;
+      // α² is the unit of the squared error, 1 that of cross-entropy
+      double ridge =
+          method.model == Descent.Model.MOVING
+              ? 0
+              : ridge() / (squared ? 1 : recipe.targetScale() * recipe.targetScale());
+      int epochs = recipe.epochs(images.size());
+      Descent descent =
+          new Descent(
+              method.model,
+              method.loss,
+              ridge,
+              MOMENTUM,
+              epochs,
+              Descent.decaying(setting, epochs));
+      try {
+        descent.run(engine, plan, samples, factors(method), delta);
+      } catch (ArithmeticException diverged) {
+        return 1 - 1.0 / plan.classes();
+      }
+    }
+    return mistakes(method.model, tested) / (double) tested.size();
+  }
+
+  private int mistakes(Descent.Model model, ImageDataset tested) throws IOException {
+    int classes = plan.classes();
+    int wrong = 0;
+    try (Batches batches = tested.batches(plan.maxBatch(), READERS);
+        DeviceVector outputs = engine.vector((long) plan.maxBatch() * classes)) {
+      while (batches.hasNext()) {
+        Batch batch = batches.next();
+        float[] scores = new float[batch.n() * classes];
+        if (model == Descent.Model.MOVING) {
+          plan.forward(batch.images(), batch.n());
+          plan.outputs(outputs);
+          outputs.read(scores);
+        } else {
+          plan.predict(delta, batch.images(), batch.n(), scores);
+        }
+        for (int i = 0; i < batch.n(); i++) {
+          int best = 0;
+          for (int c = 1; c < classes; c++) {
+            best = scores[i * classes + c] > scores[i * classes + best] ? c : best;
+          }
+          wrong += best == batch.labels()[i] ? 0 : 1;
+        }
+      }
+    }
+    return wrong;
+  }
+
+  /** Δ at the optimum for a ridge. */
+  private void optimum(double ridge) throws IOException {
+    try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge)) {
+      long side = (long) images.size() * plan.classes();
+      if (side > MOST_GRAM_SIDE) {
+        LqfConfig config = LqfConfig.defaults();
+        new ConjugateGradient(config.tolerance(), config.iterations())
+            .solve(problem, null, delta, Progress.NONE, Checkpoint.NONE);
+        return;
+      }
+      if (kernel == null) {
+        try (SymmetricMatrix matrix = GramMatrix.of(engine, plan, samples, Progress.NONE)) {
+          kernel = matrix.toArray();
+        }
+      }
+      try (SymmetricMatrix matrix =
+          engine.matrix((int) side).write(0, 0, (int) side, (int) side, kernel)) {
+        GramSolver.solve(problem, matrix, delta, Progress.NONE);
+      }
+    }
+  }
+
+  /** λ of the methods that do not search it. */
+  private double ridge() throws IOException {
+    return LqfConfig.DEFAULT_RELATIVE_RIDGE * rowNorm();
+  }
+
+  private double rowNorm() throws IOException {
+    if (Double.isNaN(rowNorm)) {
+      rowNorm = RowNorm.meanSquare(engine, plan, images);
+    }
+    return rowNorm;
+  }
+
+  /** Inverted, or null where the method uses none; the same for both losses. */
+  private @Nullable KroneckerFactors factors(Method method) throws IOException {
+    if (!method.preconditioned) {
+      return null;
+    }
+    if (factors == null) {
+      KroneckerFactors made = KroneckerFactors.create(plan, Sharing.REDUCE);
+      factors = made;
+      samples.forEach(
+          Samples.IN_ORDER,
+          (batch, n, targets) -> {
+            plan.forward(batch, n);
+            made.accumulate(plan);
+          });
+      made.invert(Damping.exact(LqfConfig.DEFAULT_RELATIVE_DAMPING * ridge()));
+    }
+    return factors;
+  }
+
+  @Override
+  public void close() {
+    if (factors != null) {
+      factors.close();
+    }
+    plan.close();
+    start.close();
+    delta.close();
+  }
+}
