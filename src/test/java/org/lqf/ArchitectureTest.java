@@ -63,8 +63,7 @@ class ArchitectureTest {
           .whereLayer("report")
           .mayOnlyAccessLayers("image", "model")
           .whereLayer("baseline")
-          .mayOnlyAccessLayers(
-              "image", "model", "engine", "curvature", "solve", "tune", "report");
+          .mayOnlyAccessLayers("image", "model", "engine", "curvature", "solve", "tune", "report");
 
   @ArchTest
   static final ArchRule packagesHaveNoCycles =

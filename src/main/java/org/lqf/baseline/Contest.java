@@ -2,8 +2,11 @@ package org.lqf.baseline;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.lqf.curvature.Damping;
@@ -46,28 +49,38 @@ final class Contest implements AutoCloseable {
 
   private static final int READERS = 1; // images are in memory
 
-  /** Candidates for λ, in units of the mean squared norm of a row of J; the first are tried. */
+  /**
+   * Candidates for λ, in units of the mean squared norm of a row of J; the first so many are tried.
+   */
   private static final double[] RIDGES = {1e-4, 1e-3, 1e-2, 1e-5, 1e-1, 1e-6};
 
-  /** Candidates for the learning rate, in units of 1/λmax; the first so many are tried. */
-  private static final double[] RATES = {0.5, 0.125, 2, 0.03, 0.008, 8};
+  /** Candidates for the learning rate of squared error, in units of 1/λmax. */
+  private static final double[] SQUARED_ERROR_RATES = {0.5, 2, 0.125, 1, 0.03, 0.25};
 
   /**
-   * The Hessian of cross-entropy is that of squared error times at most ½, and far less where the
-   * network is sure.
+   * Those of cross-entropy: its Hessian is that of squared error times ½ at most, often far less.
    */
-  private static final double CROSS_ENTROPY_RATES = 8;
+  private static final double[] CROSS_ENTROPY_RATES = {4, 16, 8, 1, 32, 0.25};
 
   private final Engine engine;
   private final Recipe recipe;
   private final ImageDataset images;
   private final Samples samples;
   private final Plan plan;
-  private final DeviceVector start; // w0
   private final DeviceVector delta;
-  private double rowNorm = Double.NaN;
-  private @Nullable KroneckerFactors factors;
-  private double @Nullable [] kernel; // K [N·C, N·C]
+  private final Map<Loss, Start> starts = new EnumMap<>(Loss.class);
+  private double @Nullable [] kernel; // K [N·C, N·C] of squared error
+
+  /** The network where a loss begins, and what depends on it alone. */
+  private static final class Start {
+    final DeviceVector parameters; // w0
+    double rowNorm = Double.NaN;
+    @Nullable KroneckerFactors factors;
+
+    Start(DeviceVector parameters) {
+      this.parameters = parameters;
+    }
+  }
 
   /**
    * Fits the probe and compiles the network with it as head.
@@ -95,14 +108,24 @@ final class Contest implements AutoCloseable {
             images, classes.size(), recipe.targetScale(), batch, config, TrainingListener.NONE);
     LinearProbe probe =
         LinearProbe.of(engine, backbone, samples, images.labels(), classes.size(), batch);
-    Backbone network = probe.attach(backbone, recipe.targetScale(), classes);
+    Backbone network = probe.attach(backbone, recipe.headScale(Loss.SQUARED_ERROR), classes);
     Set<String> layers = new LinkedHashSet<>();
     for (ParameterBlock block : network.blocks()) {
       layers.add(block.node());
     }
     this.plan = engine.compile(network, layers, batch);
-    this.start = engine.vector(network.w0());
     this.delta = engine.vector(network.parameters());
+    for (Loss loss : Loss.values()) {
+      float[] w0 = probe.attach(backbone, recipe.headScale(loss), classes).w0();
+      starts.put(loss, new Start(engine.vector(w0)));
+    }
+  }
+
+  /** Brings the plan to the start of a loss. */
+  private Start begin(Loss loss) {
+    Start start = Objects.requireNonNull(starts.get(loss));
+    plan.setParameters(start.parameters);
+    return start;
   }
 
   /** Values to try for the hyper-parameter of a method; empty where it has none. */
@@ -110,18 +133,17 @@ final class Contest implements AutoCloseable {
     if (method == Method.PROBE) {
       return new double[0];
     }
-    plan.setParameters(start);
+    Start start = begin(method.loss);
     double unit;
     double[] list;
     if (method == Method.LQF) {
-      unit = rowNorm();
+      unit = rowNorm(start);
       list = RIDGES;
     } else {
-      try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge())) {
-        unit = 1 / LargestEigenvalue.ofBatches(problem, factors(method));
+      try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge(start))) {
+        unit = 1 / LargestEigenvalue.ofBatches(problem, factors(method, start));
       }
-      unit *= method.loss == Loss.CROSS_ENTROPY ? CROSS_ENTROPY_RATES : 1;
-      list = RATES;
+      list = method.loss == Loss.CROSS_ENTROPY ? CROSS_ENTROPY_RATES : SQUARED_ERROR_RATES;
     }
     List<Double> values = new ArrayList<>();
     for (int i = 0; i < Math.min(recipe.budget(), list.length); i++) {
@@ -138,17 +160,15 @@ final class Contest implements AutoCloseable {
    *     that of chance
    */
   double error(Method method, double setting, ImageDataset tested) throws IOException {
-    plan.setParameters(start);
+    Start start = begin(method.loss);
     delta.fill(0);
     if (method == Method.LQF) {
       optimum(setting);
     } else if (method != Method.PROBE) {
-      boolean squared = method.loss == Loss.SQUARED_ERROR;
-      // α² is the unit of the squared error, 1 that of cross-entropy
-      double ridge =
-          method.model == Descent.Model.MOVING
-              ? 0
-              : ridge() / (squared ? 1 : recipe.targetScale() * recipe.targetScale());
+      double ridge = method.model == Descent.Model.MOVING ? 0 : ridge(start);
+      if (method.loss == Loss.CROSS_ENTROPY) {
+        ridge /= recipe.targetScale() * recipe.targetScale(); // the unit of the squared error
+      }
       int epochs = recipe.epochs(images.size());
       Descent descent =
           new Descent(
@@ -159,7 +179,7 @@ final class Contest implements AutoCloseable {
               epochs,
               Descent.decaying(setting, epochs));
       try {
-        descent.run(engine, plan, samples, factors(method), delta);
+        descent.run(engine, plan, samples, factors(method, start), delta);
       } catch (ArithmeticException diverged) {
         return 1 - 1.0 / plan.classes();
       }
@@ -217,43 +237,48 @@ final class Contest implements AutoCloseable {
   }
 
   /** λ of the methods that do not search it. */
-  private double ridge() throws IOException {
-    return LqfConfig.DEFAULT_RELATIVE_RIDGE * rowNorm();
+  private double ridge(Start start) throws IOException {
+    return LqfConfig.DEFAULT_RELATIVE_RIDGE * rowNorm(start);
   }
 
-  private double rowNorm() throws IOException {
-    if (Double.isNaN(rowNorm)) {
-      rowNorm = RowNorm.meanSquare(engine, plan, images);
+  private double rowNorm(Start start) throws IOException {
+    if (Double.isNaN(start.rowNorm)) {
+      start.rowNorm = RowNorm.meanSquare(engine, plan, images);
     }
-    return rowNorm;
+    return start.rowNorm;
   }
 
-  /** Inverted, or null where the method uses none; the same for both losses. */
-  private @Nullable KroneckerFactors factors(Method method) throws IOException {
+  /**
+   * Inverted, or null where the method uses none. Both losses have the factors of squared error,
+   * each at its own start.
+   */
+  private @Nullable KroneckerFactors factors(Method method, Start start) throws IOException {
     if (!method.preconditioned) {
       return null;
     }
-    if (factors == null) {
+    if (start.factors == null) {
       KroneckerFactors made = KroneckerFactors.create(plan, Sharing.REDUCE);
-      factors = made;
+      start.factors = made;
       samples.forEach(
           Samples.IN_ORDER,
           (batch, n, targets) -> {
             plan.forward(batch, n);
             made.accumulate(plan);
           });
-      made.invert(Damping.exact(LqfConfig.DEFAULT_RELATIVE_DAMPING * ridge()));
+      made.invert(Damping.exact(LqfConfig.DEFAULT_RELATIVE_DAMPING * ridge(start)));
     }
-    return factors;
+    return start.factors;
   }
 
   @Override
   public void close() {
-    if (factors != null) {
-      factors.close();
+    for (Start start : starts.values()) {
+      start.parameters.close();
+      if (start.factors != null) {
+        start.factors.close();
+      }
     }
     plan.close();
-    start.close();
     delta.close();
   }
 }

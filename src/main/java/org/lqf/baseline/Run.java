@@ -23,6 +23,11 @@ public record Run(
    */
   public record Cell(String dataset, String backbone, int shots, Method method) {
 
+    /** Sorts by shots, all last. */
+    int order() {
+      return shots == Shots.ALL ? Integer.MAX_VALUE : shots;
+    }
+
     /** {@code shots} for people. */
     public String shotsText() {
       return shots == Shots.ALL ? "all" : Integer.toString(shots);

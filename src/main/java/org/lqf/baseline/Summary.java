@@ -19,8 +19,13 @@ public record Summary(Run.Cell cell, double error, double std, int seeds, double
   private static final Comparator<Run.Cell> ORDER =
       Comparator.comparing(Run.Cell::dataset)
           .thenComparing(Run.Cell::backbone)
-          .thenComparing(cell -> cell.shots() == Shots.ALL ? Integer.MAX_VALUE : cell.shots())
+          .thenComparing(Run.Cell::order)
           .thenComparing(Run.Cell::method);
+
+  /** For people: percent, deviation, and how many seeds. */
+  String text() {
+    return "%.1f ± %.1f (%d)".formatted(100 * error, 100 * std, seeds);
+  }
 
   /** One for each cell, in the order of the table. */
   public static List<Summary> of(List<Run> runs) {

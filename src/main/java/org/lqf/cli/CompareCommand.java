@@ -128,6 +128,13 @@ final class CompareCommand implements Callable<Integer> {
               + "head times X. Default: ${DEFAULT-VALUE}.")
   private double targetScale = LqfConfig.DEFAULT_TARGET_SCALE;
 
+  @Option(
+      names = "--logit-scale",
+      paramLabel = "X",
+      description =
+          "The head of cross-entropy starts as the probe times X. Default: ${DEFAULT-VALUE}.")
+  private double logitScale = Recipe.DEFAULT_LOGIT_SCALE;
+
   @Mixin private final EngineOptions device = new EngineOptions();
 
   @Option(names = "--quiet", description = "No progress, no notes: results and errors only.")
@@ -140,7 +147,7 @@ final class CompareCommand implements Callable<Integer> {
     CommandSpec command = Objects.requireNonNull(spec);
     Path folder = Objects.requireNonNull(out);
     Set<Method> chosen = usage(command, () -> Method.parse(methods));
-    Recipe recipe = usage(command, () -> new Recipe(steps, batch, budget, targetScale));
+    Recipe recipe = usage(command, () -> new Recipe(steps, batch, budget, targetScale, logitScale));
     List<Integer> counts = usage(command, () -> shots.stream().map(CompareCommand::count).toList());
     List<String> notes = new ArrayList<>();
     List<Comparison.Network> networks = new ArrayList<>();

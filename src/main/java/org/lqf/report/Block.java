@@ -50,7 +50,7 @@ public sealed interface Block {
    *
    * @param says what can be seen, for those who cannot see it
    */
-  record Picture(LinePlot plot, String says) implements Block {
+  record Picture(Plot plot, String says) implements Block {
     @Override
     public String kind() {
       return "picture";

@@ -13,7 +13,7 @@ import java.util.stream.Stream;
  * @param curves drawn in this order, at most five
  * @param marks upright lines, such as a chosen value
  */
-public record LinePlot(Axis x, Axis y, List<Curve> curves, List<Mark> marks) {
+public record LinePlot(Axis x, Axis y, List<Curve> curves, List<Mark> marks) implements Plot {
 
   /**
    * What runs along a side of the plot.
@@ -84,7 +84,7 @@ public record LinePlot(Axis x, Axis y, List<Curve> curves, List<Mark> marks) {
     }
   }
 
-  /** One svg element; text in it is escaped. */
+  @Override
   public String svg() {
     Range across = Range.of(x, all(Curve::x));
     Range up = Range.of(y, all(Curve::y));
