@@ -39,7 +39,7 @@ import org.lqf.tune.TrainingListener;
  * One set of training images, and all methods on it. What they share is computed once, when it is
  * first needed: probe, scale of J, Kronecker factors, tangent kernel. Not for several threads.
  */
-final class Contest implements AutoCloseable {
+public final class Contest implements AutoCloseable {
 
   private static final int MAX_BATCH = 64;
   private static final double MOMENTUM = 0.9;
@@ -89,7 +89,7 @@ final class Contest implements AutoCloseable {
    * @param images to train on, in memory
    * @param seed of the order of the images
    */
-  Contest(
+  public Contest(
       Engine engine,
       Backbone backbone,
       List<String> classes,
@@ -129,7 +129,7 @@ final class Contest implements AutoCloseable {
   }
 
   /** Values to try for the hyper-parameter of a method; empty where it has none. */
-  double[] candidates(Method method) throws IOException {
+  public double[] candidates(Method method) throws IOException {
     if (method == Method.PROBE) {
       return new double[0];
     }
@@ -159,7 +159,7 @@ final class Contest implements AutoCloseable {
    * @return share of the tested images that are given a wrong class; for a training that diverged
    *     that of chance
    */
-  double error(Method method, double setting, ImageDataset tested) throws IOException {
+  public double error(Method method, double setting, ImageDataset tested) throws IOException {
     Start start = begin(method.loss);
     delta.fill(0);
     if (method == Method.LQF) {
