@@ -38,7 +38,7 @@ import org.lqf.tune.TrainingListener;
  */
 public final class Predictability {
 
-  private static final int STEPS = 40; // of the curve
+  private static final int STEPS = 100; // of the curve
   private static final int ORDERS = 3;
 
   /** Learning rates, in units of the first one that a comparison tries. */
@@ -99,7 +99,7 @@ public final class Predictability {
       double[] values = kernel.eigen();
       double[] vectors = kernel.toArray();
       int side = values.length;
-      double rate = n / (values[side - 1] + mu); // of the mean loss: the largest direction at once
+      double rate = 1.8 * n / (values[side - 1] + mu); // of the mean loss: stable below 2
       double[] coordinates = new double[side];
       for (int j = 0; j < side; j++) {
         for (int i = 0; i < side; i++) {

@@ -57,11 +57,11 @@ class CompareCommandTest {
             "--backbone",
             relu,
             "--shots",
-            "5,all",
+            "2,all",
             "--seeds",
-            2,
+            1,
             "--budget",
-            2,
+            1,
             "--methods",
             "lqf,nlft,nlft-mse,probe,ablation");
     assertEquals("", result.err());
