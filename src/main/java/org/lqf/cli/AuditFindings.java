@@ -46,7 +46,7 @@ record AuditFindings(
       throws IOException {
     Dual dual = trained.dual();
     Audit audit = Audit.of(dual);
-    display.phase("value of every image");
+    display.work("value of every image");
     double[] values = audit.values(display::step);
     RidgePath path = null;
     if (withPath) {

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -13,7 +14,12 @@ import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.lqf.engine.Engine;
+import org.lqf.explain.Answers;
+import org.lqf.explain.ImageArray;
 import org.lqf.image.ImageDecoder;
+import org.lqf.image.ImageTransform;
+import org.lqf.model.InputSpec;
+import org.lqf.model.LinearisedModel;
 import org.lqf.predict.Classifier;
 import org.lqf.predict.Prediction;
 import picocli.CommandLine.Command;
@@ -38,7 +44,8 @@ import picocli.CommandLine.Spec;
     footerHeading = "%nExamples:%n",
     footer = {
       "  lqf predict photos.lqf a.jpg b.png",
-      "  lqf predict photos.lqf --top 3 --json *.jpg > classes.json"
+      "  lqf predict photos.lqf --top 3 --json *.jpg > classes.json",
+      "  lqf predict photos.lqf a.jpg --uncertainty --data photos/train --reject-below 0.9"
     })
 final class PredictCommand implements Callable<Integer> {
 
@@ -69,7 +76,26 @@ final class PredictCommand implements Callable<Integer> {
       description = "The network it was tuned from. Default: where the model says that it lies.")
   private @Nullable Path backbone;
 
+  @Mixin private final UncertaintyOptions uncertainty = new UncertaintyOptions();
+
+  @Option(
+      names = "--data",
+      paramLabel = "DIR",
+      description = "The images that it was trained on, for --uncertainty. May be given again.")
+  private List<Path> data = List.of();
+
+  @Option(
+      names = "--reject-below",
+      paramLabel = "P",
+      description =
+          "With --uncertainty: gives no answer that is right with a lower probability, in [0.5, 1].")
+  private double least = 0.5;
+
   @Mixin private final EngineOptions device = new EngineOptions();
+
+  @Option(names = "--quiet", description = "No progress, no notes: results and errors only.")
+  private boolean quiet;
+
   @Spec private @Nullable CommandSpec spec;
 
   private boolean failed;
@@ -81,7 +107,20 @@ final class PredictCommand implements Callable<Integer> {
       throw new ParameterException(
           command.commandLine(), "--top must be at least 1, got %d".formatted(top));
     }
+    uncertainty.check(command, "--data", data);
+    if (!(least >= 0.5 && least <= 1)) {
+      throw new ParameterException(
+          command.commandLine(), "--reject-below must lie in [0.5, 1], got " + least);
+    }
+    if (least > 0.5 && !uncertainty.wanted()) {
+      throw new ParameterException(
+          command.commandLine(), "--reject-below is for --uncertainty; give that too");
+    }
     PrintWriter out = command.commandLine().getOut();
+    if (uncertainty.wanted()) {
+      predictSurely(command, out);
+      return failed ? 1 : 0;
+    }
     ModelFile input = ModelFile.open(Objects.requireNonNull(file), backbone);
     List<Map<String, Object>> all = new ArrayList<>();
     try (Engine engine = device.open(command);
@@ -107,6 +146,87 @@ final class PredictCommand implements Callable<Integer> {
       out.flush();
     }
     return failed ? 1 : 0;
+  }
+
+  private void predictSurely(CommandSpec command, PrintWriter out) throws IOException {
+    PrintWriter err = command.commandLine().getErr();
+    List<Path> readable = new ArrayList<>();
+    List<BufferedImage> decoded = new ArrayList<>();
+    decode(images, readable, decoded, err);
+    if (readable.isEmpty()) {
+      return;
+    }
+    try (ProgressDisplay display = new ProgressDisplay(err, quiet);
+        Engine engine = device.open(command);
+        TrainedModel trained =
+            TrainedModel.open(
+                engine, Objects.requireNonNull(file), backbone, data, device.threads(), display);
+        Sureness sureness = uncertainty.sureness(trained, device.threads(), display)) {
+      display.work("predicting");
+      Answers answers =
+          Answers.of(
+              trained.fitted(), sureness.posterior(), samples(trained, decoded), display::step);
+      display.clear();
+      double[] confidences = sureness.calibration().confidences(answers);
+      List<Map<String, Object>> all = new ArrayList<>();
+      for (int i = 0; i < readable.size(); i++) {
+        Prediction prediction = prediction(trained.model(), answers.output(i));
+        double deviation =
+            answers.deviation(i, sureness.calibration().noise())
+                / trained.model().fit().targetScale();
+        if (json) {
+          Map<String, Object> entry = entry(readable.get(i), prediction);
+          entry.put("deviation", deviation);
+          entry.put("confidence", confidences[i]);
+          entry.put("rejected", confidences[i] < least);
+          all.add(entry);
+        } else {
+          out.println(line(readable.get(i), prediction, deviation, confidences[i]));
+        }
+      }
+      if (json) {
+        out.print(Metrics.json(all));
+      }
+      out.flush();
+    }
+  }
+
+  private static ImageArray samples(TrainedModel trained, List<BufferedImage> decoded) {
+    InputSpec input = trained.model().input();
+    ImageTransform transform =
+        new ImageTransform(
+            input.channels(), input.height(), input.width(), input.mean(), input.std());
+    float[] pixels = new float[Math.multiplyExact(decoded.size(), transform.floats())];
+    for (int i = 0; i < decoded.size(); i++) {
+      transform.applyInto(decoded.get(i), pixels, i * transform.floats());
+    }
+    int batch = Math.min(UncertaintyOptions.BATCH, trained.fitted().maxBatch());
+    return ImageArray.unlabelled(pixels, decoded.size(), trained.fitted().classes(), batch);
+  }
+
+  private static Prediction prediction(LinearisedModel model, double[] output) {
+    List<Prediction.Score> scores = new ArrayList<>();
+    for (int c = 0; c < output.length; c++) {
+      float score = (float) (output[c] / model.fit().targetScale());
+      scores.add(new Prediction.Score(model.labels().get(c), c, score));
+    }
+    scores.sort(Comparator.comparing(Prediction.Score::value).reversed());
+    return new Prediction(scores);
+  }
+
+  private String line(Path image, Prediction prediction, double deviation, double confidence) {
+    String said =
+        "%s %.3f ± %.3f, %.1f %% sure"
+            .formatted(prediction.label(), prediction.score(), deviation, 100 * confidence);
+    String others =
+        prediction.ranked().stream()
+            .limit(top)
+            .skip(1)
+            .map(score -> ", %s %.3f".formatted(score.label(), score.value()))
+            .collect(Collectors.joining());
+    return confidence < least
+        ? "%s: no answer (%s%s)".formatted(image, said, others)
+        : "%s: %s%s".formatted(image, said, others);
   }
 
   private void decode(

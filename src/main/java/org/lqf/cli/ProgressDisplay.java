@@ -45,9 +45,18 @@ final class ProgressDisplay implements TrainingListener, Evaluation.Progress, Au
 
   @Override
   public void phase(String name) {
+    begin(name, name.startsWith("solving"));
+  }
+
+  /** Begins a part of the work that is measured by {@link #step}, however often it sees images. */
+  void work(String name) {
+    begin(name, true);
+  }
+
+  private void begin(String name, boolean bySteps) {
     clear();
     phase = name;
-    solving = name.startsWith("solving");
+    solving = bySteps;
     start = System.nanoTime();
     first = Double.NaN;
     fraction = 0;

@@ -110,7 +110,7 @@ final class TrainedModel implements AutoCloseable {
                         / 1e9,
                     FreeMemory.bytes() / 1e9));
       }
-      display.phase("Gram matrix");
+      display.work("Gram matrix");
       dual = Dual.of(fitted, display::step);
     }
     return dual;

@@ -11,6 +11,7 @@ import org.lqf.explain.DatasetDerivative;
 import org.lqf.explain.FittedModel;
 import org.lqf.explain.Reweighting;
 import org.lqf.image.ImageFolder;
+import org.lqf.model.Backbone;
 import org.lqf.model.LinearisedModel;
 import org.lqf.tune.TrainingImages;
 
@@ -60,7 +61,11 @@ record ValidationFindings(
     double after;
     try (FittedModel changed =
         FittedModel.open(
-            engine, trained.backbone(), weighted, trained.fitted().samples(), judge.batch())) {
+            engine,
+            trained.backbone(),
+            weighted,
+            trained.fitted().samples(),
+            trained.fitted().maxBatch())) {
       after = DatasetDerivative.loss(changed, judge);
     }
     return new ValidationFindings(
@@ -75,8 +80,9 @@ record ValidationFindings(
   private static TrainingImages images(
       TrainedModel trained, ImageFolder folder, int threads, ProgressDisplay display)
       throws IOException {
-    return TrainingImages.of(
-        trained.model(), trained.model().attach(trained.backbone()), folder, threads, display);
+    Backbone network = trained.model().attach(trained.backbone());
+    return TrainingImages.of(trained.model(), network, folder, threads, display)
+        .inBatchesOf(trained.fitted().maxBatch());
   }
 
   /** Identity of weighted images: they are other training data than the unweighted ones. */

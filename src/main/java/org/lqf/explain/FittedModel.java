@@ -94,6 +94,11 @@ public final class FittedModel implements AutoCloseable {
     return plan.classes();
   }
 
+  /** The most images of a batch, those of other sets of images included. */
+  public int maxBatch() {
+    return plan.maxBatch();
+  }
+
   /** λ of the mean loss. */
   public double ridge() {
     return model.fit().ridge();

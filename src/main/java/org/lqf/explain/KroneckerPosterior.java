@@ -1,6 +1,7 @@
 package org.lqf.explain;
 
 import java.io.IOException;
+import java.util.Arrays;
 import org.lqf.curvature.Damping;
 import org.lqf.curvature.KroneckerFactors;
 import org.lqf.curvature.Sharing;
@@ -13,7 +14,7 @@ import org.lqf.solve.Samples;
  * J(x)(Γ ⊗ A + λ)⁻¹J(x)ᵀ. An approximation, exact if the last linear layer alone is linearised.
  * Source: Ritter, Botev and Barber 2018 (Kronecker-factored Laplace).
  */
-public final class KroneckerPosterior implements AutoCloseable {
+public final class KroneckerPosterior implements Posterior {
 
   private final FittedModel fitted;
   private final KroneckerFactors factors;
@@ -41,6 +42,18 @@ public final class KroneckerPosterior implements AutoCloseable {
       factors.close();
       throw e;
     }
+  }
+
+  @Override
+  public double[] covariances(float[] images, int n) {
+    int block = fitted.classes() * fitted.classes();
+    int length = fitted.imageLength();
+    double[] all = new double[n * block];
+    for (int i = 0; i < n; i++) {
+      double[] one = covariance(Arrays.copyOfRange(images, i * length, (i + 1) * length));
+      System.arraycopy(one, 0, all, i * block, block);
+    }
+    return all;
   }
 
   /**

@@ -109,6 +109,12 @@ public final class TrainingImages implements Samples {
     return (int) Math.max(1, Math.min(MAX_BATCH, ACTIVATION_BYTES / bytes));
   }
 
+  /** The same images, no more than so many handed over at once. */
+  public TrainingImages inBatchesOf(int most) {
+    return new TrainingImages(
+        images, classes, targetScale, Math.min(batch, most), config, listener);
+  }
+
   /** The most images handed over at once. */
   public int batch() {
     return batch;

@@ -63,7 +63,7 @@ class ExplainAndAuditTest {
 
   @BeforeAll
   static void run() throws IOException {
-    Path data = TinyData.write(folder.resolve("data"), PER_CLASS, 8);
+    Path data = TinyData.write(folder.resolve("data"), PER_CLASS, 60);
     train = data.resolve("train");
     flip();
     Files.copy(train.resolve("bag/000.png"), train.resolve("shirt/copy.png"));

@@ -20,7 +20,7 @@ import org.lqf.model.LinearisedModel;
 class MainTest {
 
   @ParameterizedTest
-  @ValueSource(strings = {"tune", "evaluate", "predict", "inspect"})
+  @ValueSource(strings = {"tune", "evaluate", "predict", "inspect", "explain", "audit"})
   void everyCommandHasHelpThatEndsWithExamples(String command) {
     Cli help = Cli.run(command, "--help").succeeded();
     assertEquals(help.out(), Cli.run("help", command).succeeded().out());

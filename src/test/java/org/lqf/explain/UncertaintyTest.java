@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.lqf.engine.Numbers.assertClose;
 
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.AfterAll;
@@ -189,6 +191,60 @@ class UncertaintyTest {
         }
       }
     }
+  }
+
+  @Test
+  void answersCarryTheCovariancesOfTheirPosterior() throws IOException {
+    ImageArray test = ImageArray.unlabelled(TinyProblem.TEST_IMAGES, TEST, C, 2);
+    List<Integer> heard = new ArrayList<>();
+    Answers answers =
+        Answers.of(
+            fitted, new GramPosterior(fitted, dual), test, step -> heard.add(step.iteration()));
+    assertEquals(List.of(2, 4, 5), heard);
+    assertClose(covariances, answers.covariances(), 1e-6, "covariances");
+    assertClose(fitted.outputs(TinyProblem.TEST_IMAGES, TEST), answers.outputs(), 1e-6, "outputs");
+    double noise = 0.3;
+    for (int t = 0; t < TEST; t++) {
+      double[] output = answers.output(t);
+      int best = Blocks.largest(output, 0, C);
+      assertEquals(best, answers.answer(t));
+      double variance = block(covariances, t)[best * C + best];
+      assertEquals(Math.sqrt(noise * variance), answers.deviation(t, noise), 1e-5);
+      assertEquals(
+          Uncertainty.separation(output, covariances, t, noise),
+          answers.separations(noise)[t],
+          1e-5);
+    }
+    try (Posterior rough = KroneckerPosterior.of(fitted)) {
+      Answers others = Answers.of(fitted, rough, test, Progress.NONE);
+      assertClose(answers.outputs(), others.outputs(), 1e-6, "the outputs are not approximate");
+      assertTrue(Numbers.relativeError(answers.covariances(), others.covariances()) > 1e-3);
+    }
+  }
+
+  @Test
+  void leaveOneOutAnswersCalibrateWithoutHeldOutImages() {
+    LeaveOneOut loo = LeaveOneOut.of(dual);
+    Answers answers = Answers.leaveOneOut(dual, loo);
+    for (int i = 0; i < N; i++) {
+      assertClose(loo.outputs(i), answers.output(i), 1e-12, "image " + i);
+    }
+    double noise = Uncertainty.noise(dual, loo);
+    assertEquals(noise, answers.noise(dual.targets()), 1e-6 * noise);
+    int[] labels = dual.labels();
+    Calibration calibration = Calibration.fit(answers, labels, TinyProblem.SCALE);
+    assertEquals(noise, calibration.noise(), 1e-6 * noise);
+    double[] confidences = calibration.confidences(answers);
+    boolean[] right = answers.right(labels);
+    int rights = 0;
+    for (int i = 0; i < N; i++) {
+      assertEquals(loo.predicted(i) == labels[i], right[i]);
+      assertTrue(confidences[i] >= 0.5 && confidences[i] <= 1);
+      rights += right[i] ? 1 : 0;
+    }
+    assertEquals(loo.accuracy(), rights / (double) N, 1e-12);
+    assertThrows(
+        IllegalArgumentException.class, () -> new Answers(C, new double[C], new double[C]));
   }
 
   @Test
