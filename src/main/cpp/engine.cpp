@@ -116,11 +116,12 @@ int32_t lqf_device_check(const char* device) {
     return guard([&] { ops_of(device); });
 }
 
-int32_t lqf_engine_open(const char* device, int32_t threads, lqf_engine** out) {
+int32_t lqf_engine_open(const char* device, int32_t threads, int32_t winograd, lqf_engine** out) {
     return guard([&] {
         LQF_CHECK(out, "out is null");
         LQF_CHECK(threads >= 1 && threads <= 1024, "threads is %d, expected 1 to 1024", threads);
-        *out = new lqf_engine{std::make_shared<Engine>(ops_of(device), threads)};
+        LQF_CHECK(winograd == 0 || winograd == 2 || winograd == 4, "winograd is %d, expected 0, 2 or 4", winograd);
+        *out = new lqf_engine{std::make_shared<Engine>(ops_of(device), threads, winograd)};
     });
 }
 
@@ -132,7 +133,8 @@ int32_t lqf_engine_describe(lqf_engine* engine, char* text, int64_t capacity) {
     return guard([&] {
         LQF_CHECK(engine, "engine is null");
         const Engine& e = *engine->engine;
-        copy_text(format("%s: %s, %d thread%s", e.ops.name, e.ops.describe(), e.threads.count(),
+        const char* winograd = e.winograd == 0 ? ", no Winograd" : e.winograd == 4 ? ", Winograd F(4,3)" : "";
+        copy_text(format("%s: %s%s, %d thread%s", e.ops.name, e.ops.describe(), winograd, e.threads.count(),
                          e.threads.count() == 1 ? "" : "s"),
                   text, capacity);
     });

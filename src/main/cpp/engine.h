@@ -53,10 +53,11 @@ private:
 
 // A device with its threads. Every handle holds a shared_ptr to it, so it lives as long as the last of them.
 struct Engine {
-    Engine(const Ops& ops, int threads) : ops(ops), threads(threads) {}
+    Engine(const Ops& ops, int threads, int winograd) : ops(ops), threads(threads), winograd(winograd) {}
 
     const Ops& ops;
     Threads threads;
+    const int winograd;             // 0, 2 or 4: of lqf_engine_open
     std::mutex busy;                // one verb at a time
     std::atomic<int64_t> bytes{0};  // of all Memory
     Memory scratch;  // what a plan needs only while a verb runs; shared by all plans, grows when one is compiled

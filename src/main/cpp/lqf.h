@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define LQF_ABI_VERSION 1
+#define LQF_ABI_VERSION 2
 
 /* Status of a call. */
 #define LQF_OK 0
@@ -86,8 +86,11 @@ LQF_API int32_t lqf_device_check(const char* device);
 
 /* Opens a device: "cuda" (the first NVIDIA GPU), "cpu" (fast kernels of this processor), "reference" (plain loops, double sums; for tests)
  * or "emulator" (the kernels of "cuda", run on the CPU; for tests).
- * threads >= 1 is the most that a call uses, the calling thread included. */
-LQF_API int32_t lqf_engine_open(const char* device, int32_t threads, lqf_engine** out);
+ * threads >= 1 is the most that a call uses, the calling thread included.
+ * winograd is the most outputs a side of a tile of Winograd's minimal filtering in 3x3 convolutions of stride 1: 2 (F(2,3): 2.25 times
+ * fewer products, rounds no more than the plain sum), 4 (F(4,3): 4 times fewer, about 4 times the rounding error) or 0 (plain sums). A
+ * device may do with less, and sums plainly where that is faster. */
+LQF_API int32_t lqf_engine_open(const char* device, int32_t threads, int32_t winograd, lqf_engine** out);
 LQF_API int32_t lqf_engine_close(lqf_engine* engine);
 
 /* Writes a line that names device, instruction set, threads and BLAS into text (cut to capacity bytes, always terminated). */

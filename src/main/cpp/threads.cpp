@@ -9,7 +9,7 @@ namespace {
 thread_local bool inside_task = false;
 }
 
-Threads::Threads(int count) : scratch_(size_t(count), nullptr), scratch_floats_(size_t(count), 0) {
+Threads::Threads(int count) : scratch_(size_t(count) + 1, nullptr), scratch_floats_(size_t(count) + 1, 0) {
     workers_.reserve(size_t(count - 1));
     for (int thread = 1; thread < count; thread++) workers_.emplace_back([this, thread] { serve(thread); });
 }
@@ -92,6 +92,8 @@ float* Threads::scratch(int thread, size_t floats) {
     }
     return memory;
 }
+
+float* Threads::shared_scratch(size_t floats) { return scratch(count(), floats); }
 
 size_t Threads::scratch_bytes() const {
     size_t bytes = 0;

@@ -31,6 +31,7 @@ public:
 
     // Scratch of one thread, at least floats long, 64-byte aligned; contents are lost at the next call for that thread.
     float* scratch(int thread, size_t floats);
+    float* shared_scratch(size_t floats);  // one for all, of the thread that calls each
     size_t scratch_bytes() const;
 
 private:
@@ -43,7 +44,7 @@ private:
     void drain(int thread);
 
     std::vector<std::thread> workers_;
-    std::vector<float*> scratch_;
+    std::vector<float*> scratch_;  // of each thread, then the shared one
     std::vector<size_t> scratch_floats_;
     std::mutex mutex_;
     std::condition_variable wake_, done_;

@@ -1,3 +1,4 @@
+#include "cpu/winograd.h"
 #include "cpu_testing.h"
 
 namespace lqf::testing {
@@ -17,6 +18,7 @@ std::vector<Conv2d> awkward_shapes() {
         conv(2, 3, 1, 1, 4, 3, 3, 1, 1),     conv(1, 18, 3, 3, 17, 3, 3, 1, 0),   conv(1, 5, 6, 6, 6, 2, 2, 3, 0),
         conv(1, 40, 30, 31, 48, 3, 3, 1, 1), conv(2, 4, 5, 5, 3, 3, 3, 1, 3),     conv(1, 6, 1, 1, 2, 1, 1, 2, 0),
         conv(1, 5, 4, 4, 6, 1, 1, 3, 1),     conv(5, 17, 4, 3, 20, 4, 3, 1, 0),   conv(2, 3, 5, 5, 40, 5, 5, 2, 0),
+        conv(2, 48, 11, 9, 33, 3, 3, 1, 0),  conv(1, 20, 6, 7, 64, 3, 3, 1, 2),
     };
 }
 
@@ -132,62 +134,86 @@ void each_result(const Results& a, const Results& b, const Conv2d& c, Check chec
 
 }  // namespace
 
-TEST_CASE("cpu conv2d family equals the reference exactly on integers") {
+TEST_CASE("cpu conv2d family equals the reference exactly on integers, plain and by F(2,3)") {
     Device reference(reference_ops());
-    for (const Conv2d& c : awkward_shapes()) {
+    for (Conv2d c : awkward_shapes()) {
         CAPTURE(text(c));
         const Operands o(c, integers);
         const Results expected = run(reference, c, o);
-        each_isa([&] {
-            Device device(cpu_ops());
-            each_result(run(device, c, o), expected, c,
-                        [](const std::string& name, const Floats& a, const Floats& b, double) {
-                            CAPTURE(name);
-                            CHECK(same_values(a, b));
-                        });
-        });
+        for (int winograd : {0, 2}) {
+            c.winograd = winograd;
+            CAPTURE(winograd);
+            each_isa([&] {
+                Device device(cpu_ops());
+                each_result(run(device, c, o), expected, c,
+                            [](const std::string& name, const Floats& a, const Floats& b, double) {
+                                CAPTURE(name);
+                                CHECK(same_values(a, b));
+                            });
+            });
+        }
     }
 }
 
 TEST_CASE("cpu conv2d family is within rounding of the reference") {
     Device reference(reference_ops());
-    for (const Conv2d& c : awkward_shapes()) {
+    for (Conv2d c : awkward_shapes()) {
         CAPTURE(text(c));
         const Operands o(c, normals);
         const Results expected = run(reference, c, o);
-        each_isa([&] {
-            Device device(cpu_ops());
-            each_result(run(device, c, o), expected, c,
-                        [](const std::string& name, const Floats& a, const Floats& b, double reduction) {
-                            CAPTURE(name);
-                            check_close(a, b, reduction);
-                        });
-        });
+        for (int winograd : {0, 2, 4}) {
+            c.winograd = winograd;
+            CAPTURE(winograd);
+            each_isa([&] {
+                Device device(cpu_ops());
+                each_result(run(device, c, o), expected, c,
+                            [&](const std::string& name, const Floats& a, const Floats& b, double reduction) {
+                                CAPTURE(name);
+                                check_close(a, b, reduction, winograd == 4 ? 16 : 4);
+                            });
+            });
+        }
     }
+}
+
+TEST_CASE("Winograd is used where it multiplies less and is allowed") {
+    for (auto [winograd, outputs] : {std::pair{0, 0}, {2, 2}, {4, 4}}) {
+        Conv2d c = conv(1, 64, 56, 56, 64, 3, 3, 1, 1);
+        c.winograd = winograd;
+        CHECK(cpu::winograd_outputs(c) == outputs);
+    }
+    for (const Conv2d& c : {conv(1, 64, 56, 56, 64, 3, 3, 2, 1), conv(1, 64, 56, 56, 64, 1, 1, 1, 0),
+                            conv(1, 512, 1, 1, 512, 3, 3, 1, 1), conv(1, 3, 32, 32, 16, 3, 3, 1, 1)})
+        CHECK(cpu::winograd_outputs(c) == 0);
 }
 
 TEST_CASE("cpu conv2d family gives the same bits for any number of threads") {
     each_isa([&] {
         Device one(cpu_ops(), 1), two(cpu_ops(), 2), three(cpu_ops(), 3);
-        for (const Conv2d& c : awkward_shapes()) {
+        for (Conv2d c : awkward_shapes()) {
             CAPTURE(text(c));
             const Operands o(c, normals);
-            const Results expected = run(one, c, o);
-            for (Device* device : {&two, &three})
-                each_result(run(*device, c, o), expected, c,
-                            [](const std::string& name, const Floats& a, const Floats& b, double) {
-                                CAPTURE(name);
-                                CHECK(same_bits(a, b));
-                            });
+            for (int winograd : {0, 2, 4}) {
+                c.winograd = winograd;
+                CAPTURE(winograd);
+                const Results expected = run(one, c, o);
+                for (Device* device : {&two, &three})
+                    each_result(run(*device, c, o), expected, c,
+                                [](const std::string& name, const Floats& a, const Floats& b, double) {
+                                    CAPTURE(name);
+                                    CHECK(same_bits(a, b));
+                                });
+            }
         }
     });
 }
 
 TEST_CASE("cpu conv2d family gives the same bits when a batch is split") {
-    const Conv2d whole = conv(5, 20, 9, 9, 24, 3, 3, 1, 1), dense = conv(5, 40, 1, 1, 24, 1, 1, 1, 0),
-                 flattening = conv(5, 18, 3, 4, 24, 3, 4, 1, 0);
+    Conv2d whole = conv(5, 20, 9, 9, 24, 3, 3, 1, 1), plain = whole, f4 = whole;
+    plain.winograd = 0, f4.winograd = 4;
+    const Conv2d dense = conv(5, 40, 1, 1, 24, 1, 1, 1, 0), flattening = conv(5, 18, 3, 4, 24, 3, 4, 1, 0);
     each_isa([&] {
-        for (const Conv2d& c : {whole, dense, flattening}) {
+        for (const Conv2d& c : {whole, plain, f4, dense, flattening}) {
             Device device(cpu_ops(), 2);
             const Operands o(c, normals);
             const Results expected = run(device, c, o);

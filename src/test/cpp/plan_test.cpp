@@ -84,7 +84,7 @@ struct Fixture {
     std::vector<float> images, weights, direction;
 
     explicit Fixture(const char* device, int threads = 1) {
-        OK(lqf_engine_open(device, threads, &engine));
+        OK(lqf_engine_open(device, threads, 2, &engine));
         std::mt19937 random(7);
         std::normal_distribution<float> normal;
         auto draw = [&](size_t n, float scale) {

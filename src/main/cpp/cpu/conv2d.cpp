@@ -1,6 +1,7 @@
 #include "conv2d_weights.h"
 #include "cpu_ops.h"
 #include "tap_conv.h"
+#include "winograd.h"
 
 namespace lqf::cpu {
 namespace {
@@ -43,13 +44,20 @@ void add_source(TapConv& conv, const Conv2d& c, const float* x, const float* pac
     if (x && packed) conv.source[conv.sources++] = {x, packed + bias_floats(c), conv.outputs - 1};
 }
 
+void run(Threads& threads, const Conv2d& c, const TapConv& conv) {
+    if (const int outputs = winograd_outputs(c))
+        winograd_conv(threads, outputs, c.pad, conv);
+    else
+        tap_conv(threads, c, conv);
+}
+
 }  // namespace
 
 void conv2d(Threads& threads, const Conv2d& c, const float* x, const float* w0, const Epilogue& epilogue, float* y) {
     TapConv conv = forward_conv(c);
     add_output(conv, w0, epilogue, y);
     add_source(conv, c, x, w0);
-    tap_conv(threads, c, conv);
+    run(threads, c, conv);
 }
 
 void conv2d_jvp(Threads& threads, const Conv2d& c, const float* x, const float* x_dot, const float* w0,
@@ -58,7 +66,7 @@ void conv2d_jvp(Threads& threads, const Conv2d& c, const float* x, const float* 
     add_output(conv, delta, epilogue, y_dot);
     add_source(conv, c, x_dot, w0);
     add_source(conv, c, x, delta);
-    tap_conv(threads, c, conv);
+    run(threads, c, conv);
 }
 
 void conv2d_with_jvp(Threads& threads, const Conv2d& c, const float* x, const float* x_dot, const float* w0,
@@ -69,7 +77,7 @@ void conv2d_with_jvp(Threads& threads, const Conv2d& c, const float* x, const fl
     add_output(conv, delta, {residual_dot, y, epilogue.slope}, y_dot);
     add_source(conv, c, x_dot, w0);
     add_source(conv, c, x, delta);
-    tap_conv(threads, c, conv);
+    run(threads, c, conv);
 }
 
 }  // namespace lqf::cpu

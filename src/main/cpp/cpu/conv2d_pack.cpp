@@ -4,38 +4,50 @@
 #include "conv2d_weights.h"
 #include "cpu_ops.h"
 #include "threads.h"
+#include "winograd.h"
 
 namespace lqf::cpu {
 
+constexpr size_t kHeldFloats =
+    9 * kBlock * kBlock;  // the weights of an input and an output block, before Winograd's transform
+
 size_t conv2d_packed_floats(const Conv2d& c) {
+    if (const int outputs = winograd_outputs(c)) return size_t(winograd_floats(c, outputs));
     return size_t(std::max(bias_floats(c) + weight_floats(c), transposed_floats(c)));
 }
 
 void conv2d_pack(Threads& threads, const Conv2d& c, const float* w, const float* b, float* packed) {
     std::fill_n(packed, bias_floats(c), 0.0f);
     if (b) std::memcpy(packed, b, c.oc * sizeof(float));
-    const int taps = c.kh * c.kw;
+    const int taps = c.kh * c.kw, outputs = winograd_outputs(c);
     float* const first = packed + bias_floats(c);
-    threads.each(int64_t(blocks_of(c.oc)) * blocks_of(c.ic), [&](int64_t task, int) {
+    threads.each(int64_t(blocks_of(c.oc)) * blocks_of(c.ic), [&](int64_t task, int thread) {
         const int out = int(task / blocks_of(c.ic)) * kBlock, in = int(task % blocks_of(c.ic)) * kBlock;
         const int channels = std::min(kBlock, c.ic - in), lanes = std::min(kBlock, c.oc - out);
-        kernels().to_lanes(w + int64_t(out) * c.patch() + int64_t(in) * taps, c.patch(), lanes, channels, taps,
-                           first + out * c.patch() + int64_t(in) * kBlock * taps);
+        float* held =
+            outputs ? threads.scratch(thread, kHeldFloats) : first + out * c.patch() + int64_t(in) * kBlock * taps;
+        kernels().to_lanes(w + int64_t(out) * c.patch() + int64_t(in) * taps, c.patch(), lanes, channels, taps, held);
+        if (outputs)
+            winograd_pack(outputs, held, int64_t(channels) * kBlock, in, c.ic, out / kBlock, blocks_of(c.oc), first);
     });
 }
 
 void conv2d_pack_transposed(Threads& threads, const Conv2d& c, const float* w, float* packed) {
-    const int taps = c.kh * c.kw;
-    threads.each(int64_t(blocks_of(c.ic)) * blocks_of(c.oc), [&](int64_t task, int) {
+    const int taps = c.kh * c.kw, outputs = winograd_outputs(c);
+    threads.each(int64_t(blocks_of(c.ic)) * blocks_of(c.oc), [&](int64_t task, int thread) {
         const int out = int(task / blocks_of(c.oc)) * kBlock, in = int(task % blocks_of(c.oc)) * kBlock;
         const int channels = std::min(kBlock, c.oc - in), lanes = std::min(kBlock, c.ic - out);
-        float* target = packed + (int64_t(out) * c.oc + int64_t(in) * kBlock) * taps;  // [taps][channels][16]
+        float* target = outputs ? threads.scratch(thread, kHeldFloats)
+                                : packed + (int64_t(out) * c.oc + int64_t(in) * kBlock) * taps;  // [taps][channels][16]
         if (lanes < kBlock) std::fill_n(target, int64_t(taps) * channels * kBlock, 0.0f);
         for (int i = 0; i < channels; ++i) {
             const float* source = w + (int64_t(in + i) * c.ic + out) * taps;
             for (int o = 0; o < lanes; ++o)
                 for (int t = 0; t < taps; ++t) target[(int64_t(t) * channels + i) * kBlock + o] = *source++;
         }
+        const int64_t tap = int64_t(channels) * kBlock;
+        if (outputs)  // the taps backwards
+            winograd_pack(outputs, target + 8 * tap, -tap, in, c.oc, out / kBlock, blocks_of(c.ic), packed);
     });
 }
 

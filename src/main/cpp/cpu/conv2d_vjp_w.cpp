@@ -5,14 +5,17 @@
 #include "cpu_ops.h"
 #include "outer_sum.h"
 #include "threads.h"
+#include "winograd.h"
 
 namespace lqf::cpu {
 namespace {
 
-constexpr int64_t kBufferFloats = 512 * 1024;  // for sums of images that are worked off side by side
+constexpr int64_t kBufferFloats = 1280 * 1024;  // for sums of images that are worked off side by side
+constexpr int64_t kTileFloats = 48 * 1024;      // of a strip of Winograd's tiles: a share of the second-level cache
+constexpr int kWinogradInBlocks = 8;            // of a part: as many share the transformed cotangents
 
-// The weights are cut into parts: an input block by one or two output blocks, held as [output block][tap][channel][16] while the sums of the
-// images are added to them one after the other.
+// The weights are cut into parts: some input blocks by one or two output blocks, held as [output block][input block][tap][channel][16] while
+// the sums of the images are added to them one after the other.
 class Gradient {
 public:
     Gradient(const Conv2d& c, const float* x, const float* y_bar, float* w_bar, int64_t image_stride)
@@ -22,6 +25,8 @@ public:
         in_ = images_as_pixels_ ? Planes::images_as_pixels(c.n, c.ic, c.ih * c.iw) : Planes::of(c.n, c.ic, c.ih, c.iw);
         out_ = images_as_pixels_ ? Planes::images_as_pixels(c.n, c.oc, 1) : Planes::of(c.n, c.oc, c.oh, c.ow);
         stride_ = images_as_pixels_ ? 1 : c.stride;
+        outputs_ = chained_ ? 0 : winograd_vjp_w_outputs(c);
+        in_blocks_ = outputs_ ? std::min(kWinogradInBlocks, in_.blocks()) : 1;
         groups_ = int(ceil_div(out_.blocks(), outer_blocks(k_)));
     }
 
@@ -42,59 +47,70 @@ public:
 
 private:
     struct Part {
-        int in_block, channels, out_block, blocks;
+        int in_block, in_blocks, out_block, blocks;
     };
 
     int taps() const { return c_.kh * c_.kw; }
-    int64_t parts() const { return int64_t(groups_) * in_.blocks(); }
+    int64_t parts() const { return int64_t(groups_) * ceil_div(in_.blocks(), in_blocks_); }
     int64_t block_floats() const { return int64_t(taps()) * std::min(kBlock, c_.ic) * kBlock; }
-    int64_t part_floats() const { return outer_blocks(k_) * block_floats(); }
+    int64_t part_floats() const { return outer_blocks(k_) * in_blocks_ * block_floats(); }
     Part part(int64_t index) const {
-        const int in_block = int(index / groups_), out_block = int(index % groups_) * outer_blocks(k_);
-        return {in_block, std::min(kBlock, c_.ic - in_block * kBlock), out_block,
+        const int in_block = int(index / groups_) * in_blocks_, out_block = int(index % groups_) * outer_blocks(k_);
+        return {in_block, std::min(in_blocks_, in_.blocks() - in_block), out_block,
                 std::min(outer_blocks(k_), out_.blocks() - out_block)};
     }
+    int channels(int in_block) const { return std::min(kBlock, c_.ic - in_block * kBlock); }
 
     // Few parts, many threads: the images' sums are made side by side, then added to each part in image order.
     void side_by_side(Threads& threads) const {
         const int64_t image_floats = parts() * part_floats();
         const int at_once = int(std::min<int64_t>(out_.n, std::max<int64_t>(1, kBufferFloats / image_floats)));
-        std::vector<float> sums(size_t(at_once * image_floats));
+        float* sums = threads.shared_scratch(size_t(at_once * image_floats));
         for (int first = 0; first < out_.n; first += at_once) {
             const int images = std::min(at_once, out_.n - first);
-            threads.each(images, [&](int64_t image, int) {
-                float* sum = sums.data() + image * image_floats;
+            threads.each(images, [&](int64_t image, int thread) {
+                float* sum = sums + image * image_floats;
+                float* work = threads.scratch(thread, size_t(work_floats()));
                 std::fill_n(sum, image_floats, 0.0f);
-                for (int64_t p = 0; p < parts(); ++p) add_image(part(p), first + int(image), sum + p * part_floats());
+                for (int64_t p = 0; p < parts(); ++p)
+                    add_image(part(p), first + int(image), work, sum + p * part_floats());
             });
             threads.each(parts(), [&](int64_t p, int thread) {
                 float* total = threads.scratch(thread, size_t(part_floats()));
                 read(part(p), w_bar_, total);
                 for (int image = 0; image < images; ++image)
-                    k_.add(part_floats(), total, sums.data() + image * image_floats + p * part_floats(), total);
+                    k_.add(part_floats(), total, sums + image * image_floats + p * part_floats(), total);
                 write(part(p), total, w_bar_);
             });
         }
     }
 
     void add_images(const Part& part, int first, int last, Threads& threads, int thread) const {
-        float* total = threads.scratch(thread, size_t(2 * part_floats()));
-        float* sum = total + part_floats();
+        float* work = threads.scratch(thread, size_t(work_floats() + 2 * part_floats()));
+        float *total = work + work_floats(), *sum = total + part_floats();
         float* w_bar = w_bar_ + first * image_stride_;
         read(part, w_bar, total);
         for (int image = first; image < last; ++image) {
             if (chained_) {
-                add_image(part, image, total);
+                add_image(part, image, work, total);
             } else {
                 std::fill_n(sum, part_floats(), 0.0f);
-                add_image(part, image, sum);
+                add_image(part, image, work, sum);
                 k_.add(part_floats(), total, sum, total);
             }
         }
         write(part, total, w_bar);
     }
 
-    void add_image(const Part& part, int image, float* sum) const {
+    void add_image(const Part& part, int image, float* work, float* sum) const {
+        if (outputs_)
+            add_image_by_tiles(part, image, work, sum);
+        else
+            add_image_by_taps(part, image, sum);
+    }
+
+    void add_image_by_taps(const Part& part, int image, float* sum) const {
+        const int channels = this->channels(part.in_block);
         const float* x = x_ + image * in_.image + part.in_block * in_.block;
         const PixelGrid y_grid{y_bar_ + image * out_.image + part.out_block * out_.block, out_.row, out_.pixel};
         const int rows = rows_at_once(out_.w, 1 + part.blocks);
@@ -105,25 +121,77 @@ private:
                 const Range valid_rows =
                     intersect({row, std::min(out_.h, row + rows)}, valid_outputs(out_.h, in_.h, stride_, dy));
                 const PixelGrid x_grid{x + dy * in_.row + dx * in_.pixel, stride_ * in_.row, stride_ * in_.pixel};
-                outer_sum(k_, valid_rows, valid_outputs(out_.w, in_.w, stride_, dx), x_grid, part.channels, y_grid,
-                          out_.block, part.blocks, sum + int64_t(tap) * part.channels * kBlock, block_floats());
+                outer_sum(k_, valid_rows, valid_outputs(out_.w, in_.w, stride_, dx), x_grid, channels, y_grid,
+                          out_.block, part.blocks, sum + int64_t(tap) * channels * kBlock, block_floats());
             }
         }
     }
 
+    // By the transpose of Winograd's filtering: u = sum over tiles of (B^T x B) (A y_bar A^T)^T for each element of the tiles, then G^T u G.
+    void add_image_by_tiles(const Part& part, int image, float* work, float* sum) const {
+        const int side = outputs_ + 2, rows = int(ceil_div(c_.oh, outputs_)), columns = int(ceil_div(c_.ow, outputs_));
+        const int64_t u_element = int64_t(part.in_blocks) * part.blocks * kBlock * kBlock + kBlock;
+        float *u = work, *v = u + side * side * (in_blocks_ * outer_blocks(k_) * kBlock + 1) * kBlock;
+        std::fill_n(u, side * side * u_element, 0.0f);
+        for (int first = 0; first < rows; first += strip_rows()) {
+            const int some = std::min(strip_rows(), rows - first), tiles = some * columns;
+            const int64_t block = int64_t(tiles | 1) * kBlock,
+                          v_element = block * (part.in_blocks + part.blocks) + kBlock;
+            float* q = v + part.in_blocks * block;
+            for (int row = 0; row < some; ++row) {
+                const int64_t at = int64_t(row) * columns * kBlock;
+                const int top = (first + row) * outputs_;
+                for (int i = 0; i < part.in_blocks; ++i)
+                    k_.winograd_input[outputs_ / 4]({x_ + image * in_.image + (part.in_block + i) * in_.block, c_.ih,
+                                                     c_.iw, top - c_.pad, -c_.pad, columns, v + i * block + at,
+                                                     v_element});
+                for (int b = 0; b < part.blocks; ++b)
+                    k_.winograd_cotangent[outputs_ / 4](
+                        {y_bar_ + image * out_.image + (part.out_block + b) * out_.block, c_.oh, c_.ow, top, 0, columns,
+                         q + b * block + at, v_element});
+            }
+            for (int e = 0; e < side * side; ++e)
+                for (int i = 0; i < part.in_blocks; ++i)
+                    outer_sum(k_, {0, 1}, {0, tiles}, {v + e * v_element + i * block, 0, kBlock},
+                              channels(part.in_block + i), {q + e * v_element, 0, kBlock}, block, part.blocks,
+                              u + e * u_element + i * part.blocks * kBlock * kBlock, kBlock * kBlock);
+        }
+        for (int i = 0; i < part.in_blocks; ++i)
+            for (int b = 0; b < part.blocks; ++b)
+                k_.winograd_gradient[outputs_ / 4](u + (i * part.blocks + b) * kBlock * kBlock, u_element,
+                                                   channels(part.in_block + i), sum + held(b, i));
+    }
+
+    // Rows of tiles whose transforms are in the cache together.
+    int strip_rows() const {
+        const int columns = int(ceil_div(c_.ow, outputs_)), side = outputs_ + 2;
+        const int64_t row = int64_t(side) * side * columns * kBlock * (in_blocks_ + outer_blocks(k_));
+        return int(std::clamp<int64_t>(kTileFloats / row, 1, ceil_div(c_.oh, outputs_)));
+    }
+    int64_t work_floats() const {
+        if (!outputs_) return 0;
+        const int64_t elements = int64_t(outputs_ + 2) * (outputs_ + 2),
+                      tiles = strip_rows() * ceil_div(c_.ow, outputs_);
+        return elements * kBlock *
+               (in_blocks_ * outer_blocks(k_) * kBlock + 1 + (tiles + 1) * (in_blocks_ + outer_blocks(k_)) + 1);
+    }
+
+    int64_t held(int out, int in) const { return (int64_t(out) * in_blocks_ + in) * block_floats(); }
     int lanes(const Part& part, int block) const { return std::min(kBlock, c_.oc - (part.out_block + block) * kBlock); }
-    int64_t offset(const Part& part, int block) const {
-        return (int64_t(part.out_block + block) * kBlock * c_.ic + part.in_block * kBlock) * taps();
+    int64_t offset(const Part& part, int out, int in) const {
+        return (int64_t(part.out_block + out) * kBlock * c_.ic + (part.in_block + in) * kBlock) * taps();
     }
-    void read(const Part& part, const float* w_bar, float* held) const {
+    void read(const Part& part, const float* w_bar, float* to) const {
         for (int b = 0; b < part.blocks; ++b)
-            k_.to_lanes(w_bar + offset(part, b), c_.patch(), lanes(part, b), part.channels, taps(),
-                        held + b * block_floats());
+            for (int i = 0; i < part.in_blocks; ++i)
+                k_.to_lanes(w_bar + offset(part, b, i), c_.patch(), lanes(part, b), channels(part.in_block + i), taps(),
+                            to + held(b, i));
     }
-    void write(const Part& part, const float* held, float* w_bar) const {
+    void write(const Part& part, const float* from, float* w_bar) const {
         for (int b = 0; b < part.blocks; ++b)
-            k_.from_lanes(held + b * block_floats(), lanes(part, b), part.channels, taps(), w_bar + offset(part, b),
-                          c_.patch());
+            for (int i = 0; i < part.in_blocks; ++i)
+                k_.from_lanes(from + held(b, i), lanes(part, b), channels(part.in_block + i), taps(),
+                              w_bar + offset(part, b, i), c_.patch());
     }
 
     const Conv2d& c_;
@@ -136,6 +204,8 @@ private:
     bool images_as_pixels_;  // then all images are one chain
     Planes in_, out_;
     int stride_, groups_;
+    int outputs_;    // a side of Winograd's tiles; 0: by taps
+    int in_blocks_;  // of a part, at most
 };
 
 void add_bias_gradient(const Conv2d& c, int block, const float* y_bar, float* b_bar, int64_t image_stride) {

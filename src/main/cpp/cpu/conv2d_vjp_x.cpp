@@ -1,6 +1,7 @@
 #include "conv2d_weights.h"
 #include "cpu_ops.h"
 #include "tap_conv.h"
+#include "winograd.h"
 
 namespace lqf::cpu {
 namespace {
@@ -47,7 +48,10 @@ void conv2d_vjp_x(Threads& threads, const Conv2d& c, const float* y_bar, const f
     conv.sources = conv.outputs = 1;
     conv.source[0] = {y_bar, w0, 0};
     conv.output[0] = {nullptr, epilogue, x_bar};
-    tap_conv(threads, c, conv);
+    if (const int outputs = winograd_outputs(c))  // of stride 1: the convolution of y_bar with the weights turned round
+        winograd_conv(threads, outputs, 2 - c.pad, conv);
+    else
+        tap_conv(threads, c, conv);
 }
 
 }  // namespace lqf::cpu

@@ -39,6 +39,29 @@ struct ConvTile {
 };
 using ConvTileKernel = void (*)(const ConvTile&);
 
+// A row of tiles of m x m outputs, a x a inputs, a = m + 2, in one plane [h][w][16]: v [a * a][tile][16] = B^T d B, zeros outside of the plane.
+struct WinogradInput {
+    const float* x;
+    int h, w;
+    int top, left;  // of the first tile; the others stand beside it
+    int tiles;
+    float* v;
+    int64_t v_element;  // floats from an element of the tiles to the next
+};
+
+// Back: y = f * (A^T q A + bias + residual), f = 1 where mask (or the sum) is positive, else slope.
+struct WinogradOutput {
+    const float* q;
+    int64_t q_element;
+    int tiles;
+    const float* bias;      // [16]
+    const float* residual;  // like y, or null
+    const float* mask;      // like y, or null: the sum itself
+    float slope;
+    float* y;  // the plane [h][w][16]
+    int h, w, top;
+};
+
 // sum[block][channel] += sum over pixels of x[pixel][channel] * y[pixel][block]: an outer product of a few channels with whole blocks.
 struct OuterTile {
     const float* x;  // first pixel, first channel
@@ -59,6 +82,14 @@ struct Kernels {
 
     int outer_channels[2];  // the most channels of an outer tile of 1 and of 2 blocks; 0: there is none
     OuterTileKernel outer_tile[2][kMostOuterChannels];  // [blocks - 1][channels - 1]
+
+    // For m = 2 and 4. Weights: u[a * a][channel][16] = G g G^T of g[3 * 3][channel][16], whose taps stand tap floats apart.
+    void (*winograd_input[2])(const WinogradInput&);
+    void (*winograd_output[2])(const WinogradOutput&);
+    void (*winograd_weights[2])(const float* g, int64_t tap, int channels, float* u, int64_t u_element);
+    // For their gradient: v = A y A^T of a row of tiles of m x m outputs, top and left that of the outputs; g += G^T u G.
+    void (*winograd_cotangent[2])(const WinogradInput&);
+    void (*winograd_gradient[2])(const float* u, int64_t u_element, int channels, float* g);
 
     // sum[16] += the pixels of a block
     void (*sum_pixels)(const float* y, int64_t pixels, float* sum);

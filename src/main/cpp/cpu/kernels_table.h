@@ -8,6 +8,7 @@
 #include "elementwise.h"
 #include "outer_tile.h"
 #include "weight_lanes.h"
+#include "winograd_tile.h"
 
 namespace lqf::LQF_ISA {
 
@@ -38,6 +39,16 @@ static constexpr cpu::Kernels table(const char* name) {
     k.outer_channels[1] = kOuterChannels2;
     fill_outer_tiles<1, kOuterChannels1>(k);
     fill_outer_tiles<2, kOuterChannels2>(k);
+    k.winograd_input[0] = winograd_input<2>;
+    k.winograd_input[1] = winograd_input<4>;
+    k.winograd_output[0] = winograd_output<2>;
+    k.winograd_output[1] = winograd_output<4>;
+    k.winograd_cotangent[0] = winograd_cotangent<2>;
+    k.winograd_cotangent[1] = winograd_cotangent<4>;
+    k.winograd_gradient[0] = winograd_gradient<2>;
+    k.winograd_gradient[1] = winograd_gradient<4>;
+    k.winograd_weights[0] = winograd_weights<2>;
+    k.winograd_weights[1] = winograd_weights<4>;
     k.sum_pixels = sum_pixels;
     k.to_lanes = to_lanes;
     k.from_lanes = from_lanes;

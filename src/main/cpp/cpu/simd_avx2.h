@@ -26,6 +26,7 @@ LQF_INLINE void store(float* p, Block a) {
 }
 LQF_INLINE Block broadcast(float s) { return {_mm256_set1_ps(s), _mm256_set1_ps(s)}; }
 LQF_INLINE Block add(Block a, Block b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
+LQF_INLINE Block sub(Block a, Block b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
 LQF_INLINE Block mul(Block a, Block b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
 LQF_INLINE Block fma(Block a, Block b, Block c) {
     return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};

@@ -23,6 +23,7 @@ LQF_INLINE Block load(const float* p) { return {_mm512_loadu_ps(p)}; }
 LQF_INLINE void store(float* p, Block a) { _mm512_storeu_ps(p, a.v); }
 LQF_INLINE Block broadcast(float s) { return {_mm512_set1_ps(s)}; }
 LQF_INLINE Block add(Block a, Block b) { return {_mm512_add_ps(a.v, b.v)}; }
+LQF_INLINE Block sub(Block a, Block b) { return {_mm512_sub_ps(a.v, b.v)}; }
 LQF_INLINE Block mul(Block a, Block b) { return {_mm512_mul_ps(a.v, b.v)}; }
 LQF_INLINE Block fma(Block a, Block b, Block c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 // where test > 0: a, elsewhere b

@@ -36,6 +36,7 @@ LQF_INLINE Block broadcast(float s) {
     return {q, q, q, q};
 }
 LQF_INLINE Block add(Block a, Block b) { return {a.q0 + b.q0, a.q1 + b.q1, a.q2 + b.q2, a.q3 + b.q3}; }
+LQF_INLINE Block sub(Block a, Block b) { return {a.q0 - b.q0, a.q1 - b.q1, a.q2 - b.q2, a.q3 - b.q3}; }
 LQF_INLINE Block mul(Block a, Block b) { return {a.q0 * b.q0, a.q1 * b.q1, a.q2 * b.q2, a.q3 * b.q3}; }
 LQF_INLINE Block fma(Block a, Block b, Block c) { return add(mul(a, b), c); }
 // where test > 0: a, elsewhere b

@@ -1,6 +1,7 @@
 package org.lqf.cli;
 
 import org.lqf.engine.Engine;
+import org.lqf.engine.Winograd;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -25,13 +26,21 @@ final class EngineOptions {
               + "this process may use (${DEFAULT-VALUE}).")
   private int threads = Runtime.getRuntime().availableProcessors();
 
+  @Option(
+      names = "--winograd",
+      paramLabel = "M",
+      description =
+          "How 3x3 convolutions are summed: 2 (F(2,3)), 4 (F(4,3): faster, about 4 times the "
+              + "rounding error) or off (plainly). Default: ${DEFAULT-VALUE}.")
+  private String winograd = "2";
+
   int threads() {
     return threads;
   }
 
   Engine open(CommandSpec command) {
     try {
-      return Engine.open(device, threads);
+      return Engine.open(device, threads, Winograd.of(winograd));
     } catch (IllegalArgumentException e) {
       throw new ParameterException(command.commandLine(), e.getMessage(), e);
     }

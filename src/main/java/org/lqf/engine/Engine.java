@@ -45,6 +45,11 @@ public final class Engine extends Handle {
     return open(device, Runtime.getRuntime().availableProcessors());
   }
 
+  /** Opens a device that sums 3x3 convolutions as {@link Winograd#F2} says. */
+  public static Engine open(String device, int threads) {
+    return open(device, threads, Winograd.F2);
+  }
+
   /**
    * Opens a device.
    *
@@ -54,10 +59,11 @@ public final class Engine extends Handle {
    *     checking
    * @param threads the most that a call uses, the calling thread included; results do not depend on
    *     it
+   * @param winograd how 3x3 convolutions may be summed
    * @throws IllegalArgumentException if there is no such device or threads is not positive
    * @throws LqfException if the device is not available; says why
    */
-  public static Engine open(String device, int threads) {
+  public static Engine open(String device, int threads, Winograd winograd) {
     String chosen = device.equals("auto") ? best() : device;
     if (!DEVICES.contains(chosen)) {
       throw new IllegalArgumentException(unknown(chosen));
@@ -69,7 +75,7 @@ public final class Engine extends Handle {
                   LqfException.Status.UNAVAILABLE, "device " + chosen + ": " + cause);
             });
     LqfEngine engine = new LqfEngine();
-    check(Lqf.lqf_engine_open(chosen, threads, engine));
+    check(Lqf.lqf_engine_open(chosen, threads, winograd.outputs, engine));
     return new Engine(engine);
   }
 

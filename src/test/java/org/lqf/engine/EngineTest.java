@@ -55,6 +55,21 @@ class EngineTest {
             });
   }
 
+  @Test
+  void winogradIsToldWhereItIsNotTheDefault() {
+    for (Winograd winograd : Winograd.values()) {
+      assertEquals(winograd, Winograd.of(winograd.toString()));
+      try (Engine engine = Engine.open("cpu", 1, winograd)) {
+        String line = engine.describe();
+        assertEquals(winograd == Winograd.OFF, line.contains("no Winograd"), line);
+        assertEquals(winograd == Winograd.F4, line.contains("F(4,3)"), line);
+      }
+    }
+    assertEquals(
+        "unknown winograd \"3\", expected off, 2 or 4",
+        assertThrows(IllegalArgumentException.class, () -> Winograd.of("3")).getMessage());
+  }
+
   @ParameterizedTest
   @ValueSource(strings = {"tpu", "", "CPU", "cpu "})
   void anUnknownDeviceIsRefusedByName(String device) {

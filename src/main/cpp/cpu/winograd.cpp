@@ -1,0 +1,198 @@
+#include "winograd.h"
+
+#include "threads.h"
+
+namespace lqf::cpu {
+namespace {
+
+constexpr int64_t kTaskFloats = 256 * 1024;  // transformed tiles of a task: a share of the second-level cache
+constexpr int kLeastTiles = 48;              // of a task: that many uses of a weight that was fetched
+constexpr int kTasksPerThread = 2;
+
+constexpr int elements(int outputs) { return (outputs + 2) * (outputs + 2); }
+
+// How the work is cut: rows of tiles, by output blocks. None of it shows in the bits.
+struct Cut {
+    int rows, columns;  // tiles of an image
+    int units, tasks;   // rows of tiles in a task; tasks over the rows of all images
+    int blocks, block_tasks;
+};
+
+int inputs(const TapConv& conv, const float* (&input)[kMostSources], int (&of_source)[kMostSources]) {
+    int count = 0;
+    for (int s = 0; s < conv.sources; ++s) {
+        int i = 0;
+        while (i < count && input[i] != conv.source[s].x) ++i;
+        if (i == count) input[count++] = conv.source[s].x;
+        of_source[s] = i;
+    }
+    return count;
+}
+
+Cut cut_for(const TapConv& conv, int outputs, int inputs, int threads) {
+    Cut cut;
+    cut.rows = int(ceil_div(conv.out.h, outputs));
+    cut.columns = int(ceil_div(conv.out.w, outputs));
+    const int all = conv.out.n * cut.rows;
+    const int64_t tile =
+        int64_t(elements(outputs)) * kBlock * (conv.in.blocks() * inputs + conv.out.blocks() * conv.outputs);
+    const int64_t tiles = std::max<int64_t>(kLeastTiles, kTaskFloats / tile);
+    cut.units = int(std::clamp<int64_t>(tiles / cut.columns, 1, ceil_div(all, threads)));
+    cut.tasks = int(ceil_div(all, cut.units));
+    cut.units = int(ceil_div(all, cut.tasks));
+    const int step = kernels().tile_pixels[1] > 0 ? 2 : 1;
+    const int groups = int(ceil_div(conv.out.blocks(), step));
+    const int wanted = threads == 1 ? 1 : int(ceil_div(int64_t(threads) * kTasksPerThread, cut.tasks));
+    cut.blocks = int(ceil_div(groups, std::min(wanted, groups))) * step;
+    cut.block_tasks = int(ceil_div(conv.out.blocks(), cut.blocks));
+    return cut;
+}
+
+class Task {
+public:
+    Task(const TapConv& conv, int outputs, int pad, const Cut& cut, int64_t index)
+        : k_(kernels()), conv_(conv), outputs_(outputs), pad_(pad), cut_(cut) {
+        first_unit_ = int(index / cut.block_tasks) * cut.units;
+        last_unit_ = std::min(conv.out.n * cut.rows, first_unit_ + cut.units);
+        first_block_ = int(index % cut.block_tasks) * cut.blocks;
+        last_block_ = std::min(conv.out.blocks(), first_block_ + cut.blocks);
+        tiles_ = (last_unit_ - first_unit_) * cut.columns;
+        block_floats_ = int64_t(tiles_ | 1) * kBlock;  // odd, so that blocks do not fall on the same cache lines
+        v_element_ = block_floats_ * conv.in.blocks() + kBlock;
+        q_element_ = block_floats_ * (last_block_ - first_block_) + kBlock;
+        inputs_ = inputs(conv, input_, input_of_);
+    }
+
+    void run(Threads& threads, int thread) {
+        const int64_t v_floats = v_element_ * elements(outputs_), q_floats = q_element_ * elements(outputs_);
+        float* scratch = threads.scratch(thread, size_t(v_floats * inputs_ + q_floats * conv_.outputs));
+        float* q = scratch + v_floats * inputs_;
+        for (int i = 0; i < inputs_; ++i) transform_input(input_[i], scratch + i * v_floats);
+        for (int e = 0; e < elements(outputs_); ++e)
+            for (int s = 0; s < conv_.sources; ++s)
+                multiply(e, s, scratch + input_of_[s] * v_floats + e * v_element_,
+                         q + conv_.source[s].output * q_floats + e * q_element_);
+        for (int o = 0; o < conv_.outputs; ++o) transform_output(conv_.output[o], q + o * q_floats);
+    }
+
+private:
+    void transform_input(const float* x, float* v) const {
+        for (int b = 0; b < conv_.in.blocks(); ++b) {
+            for (int unit = first_unit_; unit < last_unit_; ++unit) {
+                const int image = unit / cut_.rows, row = unit % cut_.rows;
+                k_.winograd_input[outputs_ / 4]({x + image * conv_.in.image + b * conv_.in.block, conv_.in.h,
+                                                 conv_.in.w, row * outputs_ - pad_, -pad_, cut_.columns,
+                                                 v + b * block_floats_ + at(unit), v_element_});
+            }
+        }
+    }
+
+    // One element of all tiles: a 1 x 1 convolution.
+    void multiply(int e, int s, const float* v, float* q) const {
+        static constexpr TapOffset kTap = {0, 0};
+        static constexpr float kZeros[2 * kBlock] = {};
+        const int most = k_.tile_pixels[1] > 0 ? 2 : 1;
+        const bool first = s == 0 || conv_.source[s - 1].output != conv_.source[s].output;
+        ConvTile tile{};
+        tile.x_block = block_floats_;
+        tile.channels = conv_.in.channels;
+        tile.w_block = int64_t(conv_.in.channels) * kBlock;
+        tile.w_taps = 1;
+        tile.taps = &kTap;
+        tile.tap_count = 1;
+        tile.start = first ? kZeros : nullptr;
+        tile.slope = 1;
+        tile.y_block = block_floats_;
+        tile.y_pixel = kBlock;
+        for (int block = first_block_; block < last_block_; block += most) {
+            const int blocks = std::min(most, last_block_ - block);
+            const int calls = int(ceil_div(tiles_, k_.tile_pixels[blocks - 1]));
+            tile.w = conv_.source[s].w + (int64_t(e) * conv_.out.blocks() + block) * tile.w_block;
+            tile.x = v;
+            tile.y = q + (block - first_block_) * block_floats_;
+            for (int call = 0; call < calls; ++call) {  // widths differ by one at most
+                const int pixels = tiles_ / calls + (call < tiles_ % calls);
+                k_.conv_tile[blocks - 1][pixels - 1](tile);
+                tile.x += pixels * kBlock;
+                tile.y += pixels * kBlock;
+            }
+        }
+    }
+
+    void transform_output(const Output& output, const float* q) const {
+        static constexpr float kZeros[kBlock] = {};
+        for (int b = first_block_; b < last_block_; ++b) {
+            for (int unit = first_unit_; unit < last_unit_; ++unit) {
+                const int image = unit / cut_.rows, row = unit % cut_.rows;
+                const int64_t plane = image * conv_.out.image + b * conv_.out.block;
+                const Epilogue& e = output.epilogue;
+                k_.winograd_output[outputs_ / 4]({q + (b - first_block_) * block_floats_ + at(unit), q_element_,
+                                                  cut_.columns, output.bias ? output.bias + b * kBlock : kZeros,
+                                                  e.residual ? e.residual + plane : nullptr,
+                                                  e.mask ? e.mask + plane : nullptr, e.slope, output.y + plane,
+                                                  conv_.out.h, conv_.out.w, row * outputs_});
+            }
+        }
+    }
+
+    int64_t at(int unit) const { return int64_t(unit - first_unit_) * cut_.columns * kBlock; }
+
+    const Kernels& k_;
+    const TapConv& conv_;
+    int outputs_, pad_;
+    const Cut& cut_;
+    int first_unit_, last_unit_, first_block_, last_block_, tiles_;
+    int64_t block_floats_, v_element_, q_element_;  // of the transformed tiles [a * a][block][tile][16]
+    int inputs_;
+    const float* input_[kMostSources] = {};
+    int input_of_[kMostSources] = {};  // each source
+};
+
+}  // namespace
+
+namespace {
+
+// Cycles, roughly: two products of blocks at a time, three for an element of a block to be transformed, read and written; per_image: for an
+// element of the weights.
+int cheapest(const Conv2d& c, double per_image) {
+    if (c.kh != 3 || c.kw != 3 || c.stride != 1 || c.pad > 2) return 0;
+    const double in = double(c.ic) / kBlock, out = blocks_of(c.oc), products = 8 * in * out;
+    double least = 9.0 * c.oh * c.ow * products;
+    int best = 0;
+    for (int outputs = 2; outputs <= std::min(c.winograd, 4); outputs += 2) {
+        const double tiles = double(ceil_div(c.oh, outputs) * ceil_div(c.ow, outputs));
+        const double cycles = tiles * elements(outputs) * (products + 3 * (blocks_of(c.ic) + out)) +
+                              elements(outputs) * per_image * c.ic * out;
+        if (cycles >= least) continue;
+        least = cycles;
+        best = outputs;
+    }
+    return best;
+}
+
+}  // namespace
+
+int winograd_outputs(const Conv2d& c) { return cheapest(c, 0); }
+int winograd_vjp_w_outputs(const Conv2d& c) { return cheapest(c, 12); }
+
+int64_t winograd_floats(const Conv2d& c, int outputs) {
+    return kBlock * (blocks_of(c.oc) + int64_t(elements(outputs)) *
+                                           std::max(int64_t(blocks_of(c.oc)) * c.ic, int64_t(blocks_of(c.ic)) * c.oc));
+}
+
+void winograd_pack(int outputs, const float* held, int64_t tap, int in, int in_channels, int out_block, int out_blocks,
+                   float* u) {
+    kernels().winograd_weights[outputs / 4](held, tap, std::min(kBlock, in_channels - in),
+                                            u + (int64_t(out_block) * in_channels + in) * kBlock,
+                                            int64_t(out_blocks) * in_channels * kBlock);
+}
+
+void winograd_conv(Threads& threads, int outputs, int pad, const TapConv& conv) {
+    const float* input[kMostSources];
+    int of_source[kMostSources];
+    const Cut cut = cut_for(conv, outputs, inputs(conv, input, of_source), threads.count());
+    threads.each(int64_t(cut.tasks) * cut.block_tasks,
+                 [&](int64_t task, int thread) { Task(conv, outputs, pad, cut, task).run(threads, thread); });
+}
+
+}  // namespace lqf::cpu

@@ -1,0 +1,226 @@
+// Winograd's minimal filtering F(m x m, 3 x 3) (Lavin & Gray, CVPR 2016), 16 channels at a time: y = A^T [(G g G^T) . (B^T d B)] A for tiles of
+// m x m outputs and a x a inputs, a = m + 2. Included by kernels_table.h.
+namespace lqf::LQF_ISA {
+
+template <int M>
+struct Winograd;
+
+// Points 0, 1, -1: sums, differences and halves, exact on small integers.
+template <>
+struct Winograd<2> {
+    LQF_INLINE void input(const Block (&d)[4], Block (&v)[4]) {  // B^T
+        v[0] = sub(d[0], d[2]), v[1] = add(d[1], d[2]), v[2] = sub(d[2], d[1]), v[3] = sub(d[1], d[3]);
+    }
+    LQF_INLINE void output(const Block (&q)[4], Block (&y)[2]) {  // A^T
+        y[0] = add(add(q[0], q[1]), q[2]), y[1] = sub(sub(q[1], q[2]), q[3]);
+    }
+    LQF_INLINE void weights(const Block (&g)[3], Block (&u)[4]) {  // G
+        const Block half = broadcast(0.5f), even = mul(half, add(g[0], g[2])), odd = mul(half, g[1]);
+        u[0] = g[0], u[1] = add(even, odd), u[2] = sub(even, odd), u[3] = g[2];
+    }
+    LQF_INLINE void cotangent(const Block (&y)[2], Block (&q)[4]) {  // A
+        q[0] = y[0], q[1] = add(y[0], y[1]), q[2] = sub(y[0], y[1]), q[3] = sub(zero(), y[1]);
+    }
+    LQF_INLINE void gradient(const Block (&u)[4], Block (&g)[3]) {  // G^T
+        const Block half = broadcast(0.5f), even = mul(half, add(u[1], u[2]));
+        g[0] = add(u[0], even), g[1] = mul(half, sub(u[1], u[2])), g[2] = add(even, u[3]);
+    }
+};
+
+// Points 0, 1, -1, 2, -2.
+template <>
+struct Winograd<4> {
+    LQF_INLINE void input(const Block (&d)[6], Block (&v)[6]) {
+        const Block two = broadcast(2), four = broadcast(4), minus_four = broadcast(-4), minus_five = broadcast(-5);
+        const Block even = fma(minus_four, d[2], d[4]), odd = fma(minus_four, d[1], d[3]);
+        const Block even2 = sub(d[4], d[2]), odd2 = mul(two, sub(d[3], d[1]));
+        v[0] = fma(four, d[0], fma(minus_five, d[2], d[4]));
+        v[1] = add(even, odd), v[2] = sub(even, odd), v[3] = add(even2, odd2), v[4] = sub(even2, odd2);
+        v[5] = fma(four, d[1], fma(minus_five, d[3], d[5]));
+    }
+    LQF_INLINE void output(const Block (&q)[6], Block (&y)[4]) {
+        const Block two = broadcast(2), four = broadcast(4), eight = broadcast(8);
+        const Block even = add(q[1], q[2]), odd = sub(q[1], q[2]), even2 = add(q[3], q[4]), odd2 = sub(q[3], q[4]);
+        y[0] = add(add(q[0], even), even2), y[1] = fma(two, odd2, odd);
+        y[2] = fma(four, even2, even), y[3] = add(fma(eight, odd2, odd), q[5]);
+    }
+    LQF_INLINE void weights(const Block (&g)[3], Block (&u)[6]) {
+        const Block even = mul(broadcast(-1.0f / 6), add(g[0], g[2])), odd = mul(broadcast(-1.0f / 6), g[1]);
+        const Block even2 = fma(broadcast(1.0f / 24), g[0], mul(broadcast(1.0f / 6), g[2])),
+                    odd2 = mul(broadcast(1.0f / 12), g[1]);
+        u[0] = mul(broadcast(0.25f), g[0]), u[1] = add(even, odd), u[2] = sub(even, odd);
+        u[3] = add(even2, odd2), u[4] = sub(even2, odd2), u[5] = g[2];
+    }
+    LQF_INLINE void cotangent(const Block (&y)[4], Block (&q)[6]) {
+        const Block two = broadcast(2), four = broadcast(4), eight = broadcast(8);
+        const Block even = add(y[0], y[2]), odd = add(y[1], y[3]);
+        const Block even2 = fma(four, y[2], y[0]), odd2 = fma(eight, y[3], mul(two, y[1]));
+        q[0] = y[0], q[1] = add(even, odd), q[2] = sub(even, odd);
+        q[3] = add(even2, odd2), q[4] = sub(even2, odd2), q[5] = y[3];
+    }
+    LQF_INLINE void gradient(const Block (&u)[6], Block (&g)[3]) {
+        const Block sixth = broadcast(-1.0f / 6), even = mul(sixth, add(u[1], u[2])), odd = mul(sixth, sub(u[1], u[2]));
+        const Block even2 = add(u[3], u[4]), odd2 = sub(u[3], u[4]);
+        g[0] = fma(broadcast(1.0f / 24), even2, fma(broadcast(0.25f), u[0], even));
+        g[1] = fma(broadcast(1.0f / 12), odd2, odd);
+        g[2] = add(fma(broadcast(1.0f / 6), even2, even), u[5]);
+    }
+};
+
+template <int M>
+void winograd_input(const cpu::WinogradInput& t) {
+    constexpr int A = M + 2;
+    float border[A * A * cpu::kBlock];
+    for (int tile = 0; tile < t.tiles; ++tile) {
+        const int left = t.left + tile * M;
+        const float* x = t.x + (int64_t(t.top) * t.w + left) * cpu::kBlock;
+        int64_t row = int64_t(t.w) * cpu::kBlock;
+        if (t.top < 0 || left < 0 || t.top + A > t.h || left + A > t.w) {
+            for (int i = 0; i < A; ++i) {
+                for (int j = 0; j < A; ++j) {
+                    const bool inside = t.top + i >= 0 && t.top + i < t.h && left + j >= 0 && left + j < t.w;
+                    store(border + (i * A + j) * cpu::kBlock, inside ? load(x + i * row + j * cpu::kBlock) : zero());
+                }
+            }
+            x = border;
+            row = A * cpu::kBlock;
+        }
+        Block s[A][A];
+#pragma GCC unroll 6
+        for (int j = 0; j < A; ++j) {
+            Block d[A], v[A];
+#pragma GCC unroll 6
+            for (int i = 0; i < A; ++i) d[i] = load(x + i * row + j * cpu::kBlock);
+            Winograd<M>::input(d, v);
+#pragma GCC unroll 6
+            for (int i = 0; i < A; ++i) s[i][j] = v[i];
+        }
+        float* v = t.v + tile * cpu::kBlock;
+#pragma GCC unroll 6
+        for (int i = 0; i < A; ++i) {
+            Block r[A];
+            Winograd<M>::input(s[i], r);
+#pragma GCC unroll 6
+            for (int j = 0; j < A; ++j) store(v + (i * A + j) * t.v_element, r[j]);
+        }
+    }
+}
+
+template <int M>
+void winograd_output(const cpu::WinogradOutput& t) {
+    constexpr int A = M + 2;
+    const Block bias = load(t.bias), slope = broadcast(t.slope);
+    const int rows = t.h - t.top < M ? t.h - t.top : M;
+    for (int tile = 0; tile < t.tiles; ++tile) {
+        const float* q = t.q + tile * cpu::kBlock;
+        Block s[M][A];
+#pragma GCC unroll 6
+        for (int j = 0; j < A; ++j) {
+            Block d[A], v[M];
+#pragma GCC unroll 6
+            for (int i = 0; i < A; ++i) d[i] = load(q + (i * A + j) * t.q_element);
+            Winograd<M>::output(d, v);
+#pragma GCC unroll 4
+            for (int i = 0; i < M; ++i) s[i][j] = v[i];
+        }
+        const int columns = t.w - tile * M < M ? t.w - tile * M : M;
+#pragma GCC unroll 4
+        for (int i = 0; i < M; ++i) {
+            Block r[M];
+            Winograd<M>::output(s[i], r);
+            if (i >= rows) continue;
+            const int64_t at = (int64_t(t.top + i) * t.w + tile * M) * cpu::kBlock;
+#pragma GCC unroll 4
+            for (int j = 0; j < M; ++j) {
+                if (j >= columns) continue;
+                Block y = add(r[j], bias);
+                if (t.residual) y = add(y, load(t.residual + at + j * cpu::kBlock));
+                if (t.slope != 1)
+                    y = where_positive(t.mask ? load(t.mask + at + j * cpu::kBlock) : y, y, mul(slope, y));
+                store(t.y + at + j * cpu::kBlock, y);
+            }
+        }
+    }
+}
+
+// The transpose of winograd_output's A^T . A, for the weights' gradient; outside of the plane are zeros.
+template <int M>
+void winograd_cotangent(const cpu::WinogradInput& t) {
+    constexpr int A = M + 2;
+    const int rows = t.h - t.top < M ? t.h - t.top : M;
+    for (int tile = 0; tile < t.tiles; ++tile) {
+        const int columns = t.w - tile * M < M ? t.w - tile * M : M;
+        const float* y = t.x + (int64_t(t.top) * t.w + tile * M) * cpu::kBlock;
+        Block s[A][M];
+#pragma GCC unroll 4
+        for (int j = 0; j < M; ++j) {
+            Block d[M], q[A];
+#pragma GCC unroll 4
+            for (int i = 0; i < M; ++i)
+                d[i] = i < rows && j < columns ? load(y + (int64_t(i) * t.w + j) * cpu::kBlock) : zero();
+            Winograd<M>::cotangent(d, q);
+#pragma GCC unroll 6
+            for (int i = 0; i < A; ++i) s[i][j] = q[i];
+        }
+        float* v = t.v + tile * cpu::kBlock;
+#pragma GCC unroll 6
+        for (int i = 0; i < A; ++i) {
+            Block q[A];
+            Winograd<M>::cotangent(s[i], q);
+#pragma GCC unroll 6
+            for (int j = 0; j < A; ++j) store(v + (i * A + j) * t.v_element, q[j]);
+        }
+    }
+}
+
+// g[3 * 3][channel][16] += G^T u G
+template <int M>
+void winograd_gradient(const float* u, int64_t u_element, int channels, float* g) {
+    constexpr int A = M + 2;
+    for (int c = 0; c < channels; ++c) {
+        Block s[3][A];
+#pragma GCC unroll 6
+        for (int j = 0; j < A; ++j) {
+            Block d[A], r[3];
+#pragma GCC unroll 6
+            for (int i = 0; i < A; ++i) d[i] = load(u + (i * A + j) * u_element + c * cpu::kBlock);
+            Winograd<M>::gradient(d, r);
+#pragma GCC unroll 3
+            for (int i = 0; i < 3; ++i) s[i][j] = r[i];
+        }
+#pragma GCC unroll 3
+        for (int i = 0; i < 3; ++i) {
+            Block r[3];
+            Winograd<M>::gradient(s[i], r);
+#pragma GCC unroll 3
+            for (int j = 0; j < 3; ++j) {
+                float* to = g + (int64_t(3 * i + j) * channels + c) * cpu::kBlock;
+                store(to, add(load(to), r[j]));
+            }
+        }
+    }
+}
+
+template <int M>
+void winograd_weights(const float* g, int64_t tap, int channels, float* u, int64_t u_element) {
+    constexpr int A = M + 2;
+    for (int c = 0; c < channels; ++c, g += cpu::kBlock, u += cpu::kBlock) {
+        Block s[A][3];
+#pragma GCC unroll 3
+        for (int j = 0; j < 3; ++j) {
+            Block v[A];
+            Winograd<M>::weights({load(g + j * tap), load(g + (3 + j) * tap), load(g + (6 + j) * tap)}, v);
+#pragma GCC unroll 6
+            for (int i = 0; i < A; ++i) s[i][j] = v[i];
+        }
+#pragma GCC unroll 6
+        for (int i = 0; i < A; ++i) {
+            Block r[A];
+            Winograd<M>::weights(s[i], r);
+#pragma GCC unroll 6
+            for (int j = 0; j < A; ++j) store(u + (i * A + j) * u_element, r[j]);
+        }
+    }
+}
+
+}  // namespace lqf::LQF_ISA
