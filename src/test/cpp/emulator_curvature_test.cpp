@@ -144,6 +144,15 @@ double distance_to_identity(int64_t side, const Doubles& a, const std::vector<B>
     return most;
 }
 
+double relative_error(const Doubles& a, const Doubles& expected) {
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+        difference += (a[i] - expected[i]) * (a[i] - expected[i]);
+        norm += expected[i] * expected[i];
+    }
+    return std::sqrt(difference / norm);
+}
+
 const int64_t kSides[] = {1, 2, 17, 64, 65, 128, 200};
 
 }  // namespace
@@ -433,6 +442,44 @@ TEST_CASE("emulator symmetric_eigen decomposes many matrices at once and says wh
                 worst = std::max(worst, std::abs(sum));
             }
         CHECK(worst < 1e-6 * value[size_t(side - 1)]);
+    }
+}
+
+// Minutes. lqf_tests --no-skip -tc='nightly*' prints a table of the errors: bench/results/emulator-curvature.csv.
+TEST_CASE("nightly: emulator errors of large Kronecker factors and of their inverses" * doctest::skip()) {
+    Emulator e;
+    Device reference(reference_ops());
+    std::printf("op,shape,error,measure\n");
+    for (const Conv2d& c : {conv(2, 64, 56, 56, 64, 3, 3, 1, 1), conv(2, 128, 28, 28, 128, 3, 3, 1, 1),
+                            conv(2, 3, 112, 112, 64, 7, 7, 2, 3), conv(2, 64, 32, 32, 64, 1, 1, 1, 0)}) {
+        const Floats x = normals(size_t(c.n) * c.ic * c.ih * c.iw, 1),
+                     y_bar = normals(size_t(c.n) * c.oc * c.oh * c.ow, 2);
+        const Factors expected = run_reference(c, false, x, y_bar), f = run_emulator(e, c, false, x, y_bar);
+        std::printf("kron_input,%dx%dx%dx%d kernel %dx%d stride %d,%.2e,relative L2 to double\n", c.n, c.ic, c.ih, c.iw,
+                    c.kh, c.kw, c.stride, relative_error(f.input, expected.input));
+        std::printf("kron_output,%dx%dx%dx%d,%.2e,relative L2 to double\n", c.n, c.oc, c.oh, c.ow,
+                    relative_error(f.output, expected.output));
+        CHECK(relative_error(f.input, expected.input) < 2e-6);
+        CHECK(relative_error(f.output, expected.output) < 2e-6);
+        std::fflush(stdout);
+    }
+    for (int64_t side : {577, 1153, 2305, 4609}) {
+        Doubles m = low_rank(side, 64, 7);
+        const double damping = 1e-2;
+        const auto a = e.array(m);
+        const auto out = e.array(Floats(size_t(side * side)));
+        const SpdInverse problem{side, a.data(), 64.0, damping, out.data()};
+        int64_t pivot = -1;
+        e.ops.spd_inverse(e.threads, 1, &problem, &pivot);
+        REQUIRE(pivot == 0);
+        for (double& entry : m) entry /= 64;
+        for (int64_t i = 0; i < side; ++i) m[size_t(i * side + i)] += damping;
+        const double error = distance_to_identity(side, m, out.read());
+        const double largest = (std::sqrt(double(side)) + 8) * (std::sqrt(double(side)) + 8) / 64;  // eigenvalue, about
+        std::printf("spd_inverse,%lld condition %.0f,%.2e,max |A X - I| of 40 columns\n", (long long)side,
+                    (largest + damping) / damping, error);
+        CHECK(error < 1e-3);
+        std::fflush(stdout);
     }
 }
 
