@@ -3,7 +3,6 @@
 // with E[u u^T] = I: e_1 ... e_C summed (exact) or Rademacher probes. Labels and residuals never enter.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "plan.h"
 
@@ -15,18 +14,13 @@ namespace {
 struct Layer {
     std::string name;
     int64_t weight_offset, bias_offset;
-    int64_t in1, oc;                                // sides of a and gamma
-    Memory a, gamma;                                // double; the mean factors are a / divisor and gamma / divisor
-    double divisor = 1;                             // the number of images, or 1 after a write
-    int64_t gamma_offset = 0;                       // of this layer's gamma in the sums of one image
-    Memory left, right;                             // factored: the damped inverses; exact: eigenvectors as rows
-    std::vector<double> left_values, right_values;  // exact: eigenvalues
-
-    void multiply(double factor) {
-        if (factor == 1) return;
-        for (int64_t i = 0; i < in1 * in1; i++) a.as<double>()[i] *= factor;
-        for (int64_t i = 0; i < oc * oc; i++) gamma.as<double>()[i] *= factor;
-    }
+    int64_t in1, oc;                   // sides of a and gamma
+    Memory a, gamma;                   // double; the mean factors are a / divisor and gamma / divisor
+    double divisor = 1;                // the number of images, or 1 after a write
+    int64_t gamma_offset = 0;          // of this layer's gamma in the sums of one image
+    Memory left, right;                // factored: the damped inverses; exact: eigenvectors as rows
+    Memory left_values, right_values;  // exact: eigenvalues, double
+    Memory scratch;                    // of precondition
 };
 
 constexpr int64_t kGroupEntries = 8 << 20;  // of output factors that are summed at a time: 64 MB
@@ -47,10 +41,9 @@ float rademacher(uint64_t seed, uint64_t image, uint64_t probe, uint64_t c) {
     return z & 1 ? 1.0f : -1.0f;
 }
 
-double mean_eigenvalue(const double* matrix, int64_t side, double divisor) {
-    double trace = 0;
-    for (int64_t i = 0; i < side; i++) trace += matrix[i * side + i] / divisor;
-    return trace / double(side);
+// Of bytes that hold doubles or floats.
+void set_zero(Engine& engine, const Memory& memory) {
+    engine.ops.fill(engine.threads, int64_t(memory.bytes() / sizeof(float)), 0.0f, memory.as<float>());
 }
 
 }  // namespace
@@ -76,7 +69,7 @@ private:
     void check_layers(const Plan& plan) const;
     Layer& layer_of(const Step& step);
     void accumulate_outputs(Plan& plan, int probes, uint64_t seed);
-    int64_t output_floats(const Conv2d& conv) const;
+    double pi(const Layer& layer) const;
 
     std::shared_ptr<Engine> engine_;
     const Ops& ops_;
@@ -84,8 +77,8 @@ private:
     int64_t parameters_;
     bool reduce_;
     int64_t samples_ = 0;
-    double damping_ = 0;  // of the last invert; 0: none
-    bool exact_ = false;
+    double damping_ = 0;               // of the last invert; 0: none
+    std::vector<KronLayer> inverted_;  // what precondition needs
 };
 
 Factors::Factors(const Plan& plan, bool reduce)
@@ -100,7 +93,7 @@ Factors::Factors(const Plan& plan, bool reduce)
         layer.oc = step.conv.oc;
         for (auto [memory, side] : {std::pair{&layer.a, layer.in1}, std::pair{&layer.gamma, layer.oc}}) {
             *memory = Memory(*engine_, size_t(side * side) * sizeof(double), "Kronecker factors");
-            std::memset(memory->as<void>(), 0, memory->bytes());
+            set_zero(*engine_, *memory);
         }
         layers_.push_back(std::move(layer));
     }
@@ -130,7 +123,12 @@ Layer& Factors::layer_of(const Step& step) {
 void Factors::accumulate(Plan& plan, int probes, uint64_t seed) {
     check_layers(plan);
     damping_ = 0;
-    for (Layer& layer : layers_) layer.multiply(double(samples_) / layer.divisor);  // by 1, unless it was written
+    for (Layer& layer : layers_) {
+        if (layer.divisor == double(samples_)) continue;  // unless it was written
+        for (const Memory* sum : {&layer.a, &layer.gamma})
+            ops_.scale_doubles(engine_->threads, int64_t(sum->bytes() / sizeof(double)),
+                               double(samples_) / layer.divisor, sum->as<double>());
+    }
     plan.each_input([&](const Step& step, const Conv2d& conv, const float* x) {
         ops_.kron_input(engine_->threads, conv, x, reduce_, layer_of(step).a.as<double>());
     });
@@ -156,7 +154,7 @@ void Factors::accumulate_outputs(Plan& plan, int probes, uint64_t seed) {
     Memory cotangent(*engine_, host.size() * sizeof(float), "cotangents");
     for (int first = 0; first < plan.images(); first += group) {
         const int n = std::min(group, plan.images() - first);
-        std::memset(sums.as<void>(), 0, sums.bytes());
+        set_zero(*engine_, sums);
         for (int pass = 0; pass < passes; pass++) {
             for (int i = 0; i < n; i++)
                 for (int c = 0; c < classes; c++)
@@ -167,104 +165,87 @@ void Factors::accumulate_outputs(Plan& plan, int probes, uint64_t seed) {
             ops_.copy_in(cotangent.as<float>(), host.data(), cotangent.bytes());
             plan.reverse(first, n, cotangent.as<float>(),
                          [&](const Step& step, const Conv2d& conv, const float*, const float* y_bar) {
-                             Conv2d one = conv;
-                             one.n = 1;
-                             double* sum = sums.as<double>() + layer_of(step).gamma_offset;
-                             threads.each(n, [&](int64_t i, int) {
-                                 ops_.kron_output(threads, one, y_bar + i * output_floats(one), reduce_,
-                                                  sum + i * entries);
-                             });
+                             ops_.kron_output(threads, conv, y_bar, reduce_,
+                                              sums.as<double>() + layer_of(step).gamma_offset, entries);
                          });
         }
         for (Layer& layer : layers_)
-            for (int i = 0; i < n; i++) {
-                const double* sum = sums.as<double>() + i * entries + layer.gamma_offset;
-                for (int64_t k = 0; k < layer.oc * layer.oc; k++) layer.gamma.as<double>()[k] += sum[k];
-            }
+            ops_.add_doubles(threads, layer.oc * layer.oc, n, sums.as<double>() + layer.gamma_offset, entries,
+                             layer.gamma.as<double>());
     }
 }
 
-// Floats of one image's y_bar in the layout of the back end.
-int64_t Factors::output_floats(const Conv2d& conv) const {
-    const int64_t block = ops_.channel_block;
-    return (conv.oc + block - 1) / block * block * conv.oh * conv.ow;
+// Balances the damping of the two factors: pi^2 is the mean eigenvalue of A over that of Gamma (Martens & Grosse 2015, section 6.3).
+double Factors::pi(const Layer& layer) const {
+    const double a = ops_.trace(engine_->threads, layer.in1, layer.a.as<double>(), layer.divisor) / double(layer.in1);
+    const double gamma =
+        ops_.trace(engine_->threads, layer.oc, layer.gamma.as<double>(), layer.divisor) / double(layer.oc);
+    return a > 0 && gamma > 0 ? std::sqrt(a / gamma) : 1.0;
 }
 
 void Factors::invert(double damping, bool exact) {
     LQF_CHECK(damping > 0 && std::isfinite(damping), "damping is %g, expected > 0", damping);
     LQF_CHECK(samples_ > 0, "no images accumulated yet");
     damping_ = 0;
+    inverted_.clear();
+    struct Task {
+        const Layer* layer;
+        const char* factor;
+        SpdInverse inverse;
+        SymmetricEigen eigen;
+    };
+    std::vector<Task> tasks;
     for (Layer& layer : layers_) {
-        layer.left = Memory(*engine_, size_t(layer.oc * layer.oc) * sizeof(float), "inverted Kronecker factors");
-        layer.right = Memory(*engine_, size_t(layer.in1 * layer.in1) * sizeof(float), "inverted Kronecker factors");
-        layer.left_values.resize(size_t(layer.oc));
-        layer.right_values.resize(size_t(layer.in1));
+        auto allocate = [&](Memory& memory, int64_t entries, size_t size) {
+            memory = Memory(*engine_, size_t(entries) * size, "inverted Kronecker factors");
+        };
+        allocate(layer.left, layer.oc * layer.oc, sizeof(float));
+        allocate(layer.right, layer.in1 * layer.in1, sizeof(float));
+        allocate(layer.left_values, exact ? layer.oc : 0, sizeof(double));
+        allocate(layer.right_values, exact ? layer.in1 : 0, sizeof(double));
+        allocate(layer.scratch, 2 * layer.oc * layer.in1, sizeof(float));
+        inverted_.push_back({layer.oc, layer.in1, layer.weight_offset, layer.bias_offset, layer.left.as<float>(),
+                             layer.right.as<float>(), layer.left_values.as<double>(), layer.right_values.as<double>(),
+                             layer.scratch.as<float>()});
+        const double pi = exact ? 1 : this->pi(layer), root = std::sqrt(damping);
+        auto add = [&](const char* factor, int64_t side, const Memory& m, double shift, Memory& out, Memory& values) {
+            tasks.push_back({&layer,
+                             factor,
+                             {side, m.as<double>(), layer.divisor, shift, out.as<float>()},
+                             {side, m.as<double>(), layer.divisor, out.as<float>(), values.as<double>()}});
+        };
+        add("input", layer.in1, layer.a, pi * root, layer.right, layer.right_values);
+        add("output", layer.oc, layer.gamma, root / pi, layer.left, layer.left_values);
     }
-    // The largest first, so that the last thread does not wait alone.
-    std::vector<std::pair<Layer*, bool>> tasks;  // layer, input side?
-    for (Layer& layer : layers_) tasks.insert(tasks.end(), {{&layer, true}, {&layer, false}});
-    auto side = [](const std::pair<Layer*, bool>& task) { return task.second ? task.first->in1 : task.first->oc; };
-    std::stable_sort(tasks.begin(), tasks.end(), [&](const auto& a, const auto& b) { return side(a) > side(b); });
-
-    engine_->threads.each(int64_t(tasks.size()), [&](int64_t task, int) {
-        auto [layer, input] = tasks[size_t(task)];
-        const double* factor = (input ? layer->a : layer->gamma).as<double>();
-        float* result = (input ? layer->right : layer->left).as<float>();
-        const int64_t length = side(tasks[size_t(task)]);
-        if (exact) {
-            double* values = (input ? layer->right_values : layer->left_values).data();
-            if (int64_t info = ops_.symmetric_eigen(length, factor, layer->divisor, result, values))
-                throw Error(
-                    LQF_NUMERIC,
-                    format("layer \"%s\": no eigendecomposition of its %s factor of side %lld (info %lld)",
-                           layer->name.c_str(), input ? "input" : "output", (long long)length, (long long)info));
-            for (int64_t i = 0; i < length; i++)
-                values[i] = std::max(values[i], 0.0);  // rounding; the factor is a sum of squares
-            return;
-        }
-        double a = mean_eigenvalue(layer->a.as<double>(), layer->in1, layer->divisor);
-        double gamma = mean_eigenvalue(layer->gamma.as<double>(), layer->oc, layer->divisor);
-        double pi = a > 0 && gamma > 0 ? std::sqrt(a / gamma) : 1.0;
-        double shift = input ? pi * std::sqrt(damping) : std::sqrt(damping) / pi;
-        if (int64_t pivot = ops_.spd_inverse(length, factor, layer->divisor, shift, result))
-            throw Error(LQF_NUMERIC, format("layer \"%s\": its %s factor of side %lld is not positive definite at "
-                                            "pivot %lld with damping %g; use a larger damping",
-                                            layer->name.c_str(), input ? "input" : "output", (long long)length,
-                                            (long long)pivot, damping));
-    });
-    exact_ = exact;
+    std::stable_sort(tasks.begin(), tasks.end(),
+                     [](const Task& a, const Task& b) { return a.inverse.side > b.inverse.side; });
+    std::vector<SpdInverse> inverses;
+    std::vector<SymmetricEigen> eigens;
+    for (const Task& task : tasks) inverses.push_back(task.inverse), eigens.push_back(task.eigen);
+    std::vector<int64_t> failures(tasks.size());
+    if (exact)
+        ops_.symmetric_eigen(engine_->threads, int(tasks.size()), eigens.data(), failures.data());
+    else
+        ops_.spd_inverse(engine_->threads, int(tasks.size()), inverses.data(), failures.data());
+    for (size_t i = 0; i < tasks.size(); i++) {
+        if (failures[i] == 0) continue;
+        const char *layer = tasks[i].layer->name.c_str(), *factor = tasks[i].factor;
+        const auto side = (long long)tasks[i].inverse.side, failure = (long long)failures[i];
+        throw Error(LQF_NUMERIC,
+                    exact
+                        ? format("layer \"%s\": no eigendecomposition of its %s factor of side %lld (info %lld)", layer,
+                                 factor, side, failure)
+                        : format("layer \"%s\": its %s factor of side %lld is not positive definite at pivot %lld with "
+                                 "damping %g; use a larger damping",
+                                 layer, factor, side, failure, damping));
+    }
     damping_ = damping;
 }
 
-// NOTE: gather, division and scatter run on the host; cpu and reference vectors are host memory. A device back end brings them as an op.
 void Factors::precondition(const float* gradient, float* step) {
     LQF_CHECK(inverted(), "call invert before precondition (accumulating or writing factors needs a new one)");
     ops_.fill(engine_->threads, parameters_, 0.0f, step);
-    engine_->threads.each(layers(), [&](int64_t index, int thread) {
-        const Layer& layer = layers_[size_t(index)];
-        const int64_t oc = layer.oc, in1 = layer.in1, in = in1 - 1, size = oc * in1;
-        const float *left = layer.left.as<float>(), *right = layer.right.as<float>();
-        float* g = engine_->threads.scratch(thread, size_t(2 * size));  // [oc, in1]
-        float* t = g + size;                                            // [oc, in1]
-        for (int64_t o = 0; o < oc; o++) {
-            std::memcpy(g + o * in1, gradient + layer.weight_offset + o * in, size_t(in) * sizeof(float));
-            g[o * in1 + in] = gradient[layer.bias_offset + o];
-        }
-        ops_.matmul(false, false, oc, in1, oc, left, g, t);
-        ops_.matmul(false, exact_, oc, in1, in1, t, right, g);
-        if (exact_) {  // g is the gradient in the eigenbasis
-            for (int64_t o = 0; o < oc; o++)
-                for (int64_t i = 0; i < in1; i++)
-                    g[o * in1 + i] = float(double(g[o * in1 + i]) /
-                                           (layer.left_values[size_t(o)] * layer.right_values[size_t(i)] + damping_));
-            ops_.matmul(true, false, oc, in1, oc, left, g, t);
-            ops_.matmul(false, false, oc, in1, in1, t, right, g);
-        }
-        for (int64_t o = 0; o < oc; o++) {
-            std::memcpy(step + layer.weight_offset + o * in, g + o * in1, size_t(in) * sizeof(float));
-            step[layer.bias_offset + o] = g[o * in1 + in];
-        }
-    });
+    ops_.kron_precondition(engine_->threads, layers(), inverted_.data(), damping_, gradient, step);
 }
 
 void Factors::read(int index, double* a, double* gamma) const {

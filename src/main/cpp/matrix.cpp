@@ -1,6 +1,5 @@
 // Symmetric double matrices for the Gram (dual) route: K = J J^T of all training images, its Cholesky factor, inverse and eigenvectors.
 #include <cmath>
-#include <cstring>
 
 #include "engine.h"
 
@@ -39,6 +38,13 @@ void check_corner(const lqf_matrix* matrix, int64_t row, int64_t column, int64_t
               (long long)(row + rows), (long long)column, (long long)(column + columns), (long long)matrix->side);
 }
 
+// Calls copy(at, count) for the runs of a block [rows, columns] that are contiguous in the matrix: its rows, or all of it.
+void each_run(const lqf_matrix* matrix, int64_t rows, int64_t columns,
+              const std::function<void(int64_t at, int64_t count)>& copy) {
+    const int64_t count = columns == matrix->side ? rows * columns : columns;
+    for (int64_t at = 0; at < rows * columns; at += count) copy(at, count);
+}
+
 }  // namespace
 
 int32_t lqf_matrix_create(lqf_engine* engine, int64_t side, lqf_matrix** out) {
@@ -47,7 +53,7 @@ int32_t lqf_matrix_create(lqf_engine* engine, int64_t side, lqf_matrix** out) {
         LQF_CHECK(side >= 1 && side <= (1 << 20), "side is %lld", (long long)side);
         std::lock_guard<std::mutex> lock(engine->engine->busy);
         Memory memory(*engine->engine, size_t(side) * size_t(side) * sizeof(double), "a Gram matrix");
-        std::memset(memory.as<void>(), 0, memory.bytes());
+        engine->engine->ops.fill(engine->engine->threads, 2 * side * side, 0.0f, memory.as<float>());  // as doubles
         *out = new lqf_matrix{engine->engine, side, lqf_matrix::kSymmetric, std::move(memory)};
     });
 }
@@ -69,12 +75,8 @@ int32_t lqf_matrix_gram(lqf_matrix* matrix, int64_t row, lqf_vector* a, int64_t 
         check_vector(a, matrix->engine.get(), a_rows * length, "a");
         check_vector(b, matrix->engine.get(), b_rows * length, "b");
         double* k = matrix->data();
-        ops.gram(threads, a_rows, b_rows, length, a->data(), b->data(), k + row * matrix->side + column, matrix->side);
-        // mirror; within a diagonal block the upper triangle is the one that counts
-        threads.each(b_rows, [&](int64_t j, int) {
-            for (int64_t i = 0; i < (diagonal ? j : a_rows); i++)
-                k[(column + j) * matrix->side + row + i] = k[(row + i) * matrix->side + column + j];
-        });
+        ops.gram(threads, a_rows, b_rows, length, a->data(), b->data(), k + row * matrix->side + column,
+                 k + column * matrix->side + row, matrix->side);
     });
 }
 
@@ -83,9 +85,10 @@ int32_t lqf_matrix_read(lqf_matrix* matrix, int64_t row, int64_t column, int64_t
     return with(matrix, [&](const Ops& ops, Threads&) {
         check_corner(matrix, row, column, rows, columns);
         LQF_CHECK(target, "target is null");
-        for (int64_t i = 0; i < rows; i++)
-            ops.copy_out(target + i * columns, matrix->data() + (row + i) * matrix->side + column,
-                         size_t(columns) * sizeof(double));
+        each_run(matrix, rows, columns, [&](int64_t at, int64_t count) {
+            ops.copy_out(target + at, matrix->data() + (row + at / columns) * matrix->side + column,
+                         size_t(count) * sizeof(double));
+        });
     });
 }
 
@@ -94,9 +97,10 @@ int32_t lqf_matrix_write(lqf_matrix* matrix, int64_t row, int64_t column, int64_
     return with(matrix, [&](const Ops& ops, Threads&) {
         check_corner(matrix, row, column, rows, columns);
         LQF_CHECK(source, "source is null");
-        for (int64_t i = 0; i < rows; i++)
-            ops.copy_in(matrix->data() + (row + i) * matrix->side + column, source + i * columns,
-                        size_t(columns) * sizeof(double));
+        each_run(matrix, rows, columns, [&](int64_t at, int64_t count) {
+            ops.copy_in(matrix->data() + (row + at / columns) * matrix->side + column, source + at,
+                        size_t(count) * sizeof(double));
+        });
         matrix->state = lqf_matrix::kSymmetric;
     });
 }
@@ -106,9 +110,8 @@ int32_t lqf_matrix_cholesky(lqf_matrix* matrix, double shift) {
         check_state(matrix, lqf_matrix::kSymmetric);
         LQF_CHECK(std::isfinite(shift), "shift is %g", shift);
         const int64_t side = matrix->side;
-        for (int64_t i = 0; i < side; i++) matrix->data()[i * side + i] += shift;
         matrix->state = lqf_matrix::kFailed;  // until it succeeds: the content is no longer the matrix
-        if (int64_t pivot = ops.cholesky(threads, side, matrix->data()))
+        if (int64_t pivot = ops.cholesky(threads, side, matrix->data(), shift))
             throw Error(LQF_NUMERIC, format("matrix of side %lld is not positive definite at pivot %lld with %g added "
                                             "to its diagonal; use a larger ridge",
                                             (long long)side, (long long)pivot, shift));
@@ -120,7 +123,10 @@ int32_t lqf_matrix_solve(lqf_matrix* matrix, double* x, int64_t columns) {
     return with(matrix, [&](const Ops& ops, Threads& threads) {
         check_state(matrix, lqf_matrix::kCholesky);
         LQF_CHECK(x && columns >= 1, "x is null or has %lld columns", (long long)columns);
-        ops.cholesky_solve(threads, matrix->side, matrix->data(), columns, x);
+        Memory device(*matrix->engine, size_t(matrix->side) * size_t(columns) * sizeof(double), "right-hand sides");
+        ops.copy_in(device.as<double>(), x, device.bytes());
+        ops.cholesky_solve(threads, matrix->side, matrix->data(), columns, device.as<double>());
+        ops.copy_out(x, device.as<double>(), device.bytes());
     });
 }
 
@@ -137,9 +143,11 @@ int32_t lqf_matrix_eigen(lqf_matrix* matrix, double* values) {
         check_state(matrix, lqf_matrix::kSymmetric);
         LQF_CHECK(values, "values is null");
         matrix->state = lqf_matrix::kFailed;
-        if (int64_t info = ops.eigen(threads, matrix->side, matrix->data(), values))
+        Memory device(*matrix->engine, size_t(matrix->side) * sizeof(double), "eigenvalues");
+        if (int64_t info = ops.eigen(threads, matrix->side, matrix->data(), device.as<double>()))
             throw Error(LQF_NUMERIC, format("no eigendecomposition of a matrix of side %lld (info %lld)",
                                             (long long)matrix->side, (long long)info));
+        ops.copy_out(values, device.as<double>(), device.bytes());
         matrix->state = lqf_matrix::kEigenvectors;
     });
 }

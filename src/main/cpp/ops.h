@@ -44,8 +44,34 @@ struct Subsample {
     int n, c, ih, iw, oc, oh, ow, stride, before;
 };
 
+// A symmetric matrix to invert: out = (a / divisor + shift I)^-1.
+struct SpdInverse {
+    int64_t side;
+    const double* a;  // [side, side]
+    double divisor, shift;
+    float* out;  // [side, side], full
+};
+
+// A symmetric matrix to decompose: a / divisor = vectors^T diag(values) vectors.
+struct SymmetricEigen {
+    int64_t side;
+    const double* a;  // [side, side]
+    double divisor;
+    float* vectors;  // [side, side], rows are eigenvectors
+    double* values;  // [side], ascending
+};
+
+// What kron_precondition knows of a layer. Its gradient as a matrix is [oc, in1] = [dL/dW | dL/db].
+struct KronLayer {
+    int64_t oc, in1;                           // sides of gamma and a; in1 = patch + 1
+    int64_t weight_offset, bias_offset;        // of dL/dW [oc, in1 - 1] and dL/db [oc] in gradient and step
+    const float *left, *right;                 // of gamma [oc, oc] and a [in1, in1]: inverses, or eigenvectors as rows
+    const double *left_values, *right_values;  // eigenvalues [oc] and [in1]; null: left and right are inverses
+    float* scratch;                            // [2, oc, in1]
+};
+
 // Of this table. A library that was built apart must have the same one: raise it with every change of an entry's meaning or arguments.
-constexpr int32_t kOpsVersion = 1;
+constexpr int32_t kOpsVersion = 2;
 
 struct Ops {
     const char* name;
@@ -105,8 +131,13 @@ struct Ops {
     // ---- Kronecker factors. Accumulate one image's float products into double, in image order.
     // a [(patch+1)^2] += sum_n sum_t ã ã^T (expand) or sum_n ā ā^T, ā = mean_t ã (reduce); ã = patch in the order of w's [ic,kh,kw], then 1
     void (*kron_input)(Threads&, const Conv2d&, const float* x, bool reduce, double* a);
-    // g [oc^2] += sum_n sum_t y_bar y_bar^T / T (expand) or sum_n ĝ ĝ^T, ĝ = sum_t y_bar (reduce); T = oh * ow
-    void (*kron_output)(Threads&, const Conv2d&, const float* y_bar, bool reduce, double* g);
+    // g [oc^2] += sum_n sum_t y_bar y_bar^T / T (expand) or sum_n ĝ ĝ^T, ĝ = sum_t y_bar (reduce); T = oh * ow. Image i goes to
+    // g + i * image_stride: 0 sums the batch.
+    void (*kron_output)(Threads&, const Conv2d&, const float* y_bar, bool reduce, double* g, int64_t image_stride);
+    // step = left G right (inverses), or left^T ((left G right^T) / (left_values right_values^T + damping)) right (eigenvectors), G the
+    // layer's gradient; eigenvalues below 0 are rounding and count as 0. Sets the entries of these layers.
+    void (*kron_precondition)(Threads&, int count, const KronLayer* layers, double damping, const float* gradient,
+                              float* step);
 
     // ---- vector algebra, plain order
     void (*fill)(Threads&, int64_t n, float value, float* x);
@@ -115,24 +146,27 @@ struct Ops {
     void (*axpy)(Threads&, int64_t n, float a, const float* x, float* y);
     double (*dot)(Threads&, int64_t n, const float* x, const float* y);  // fixed tree
 
+    // ---- double sums
+    void (*scale_doubles)(Threads&, int64_t n, double a, double* x);
+    // y[k] += x[k], then x[stride + k], ...: count arrays in order
+    void (*add_doubles)(Threads&, int64_t n, int count, const double* x, int64_t stride, double* y);
+
     // ---- dense linear algebra. Row-major; symmetric matrices are given and returned full.
-    // c [m,n] = op(a) op(b); one thread: callers parallelise over layers
-    void (*matmul)(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, const float* a,
-                   const float* b, float* c);
-    // out = (a / divisor + shift I)^-1 in float; returns 0, or the 1-based pivot that was not positive; one thread
-    int64_t (*spd_inverse)(int64_t side, const double* a, double divisor, double shift, float* out);
-    // vectors: rows are eigenvectors of a / divisor, values ascending; returns 0 or the LAPACK info; one thread
-    int64_t (*symmetric_eigen)(int64_t side, const double* a, double divisor, float* vectors, double* values /*host*/);
-    // out[i * out_stride + j] = <a_i, b_j>
+    // sum of a[i,i] / divisor, fixed order
+    double (*trace)(Threads&, int64_t side, const double* a, double divisor);
+    // Many at once, the largest first. pivots [count], host: 0, or the 1-based pivot that was not positive.
+    void (*spd_inverse)(Threads&, int count, const SpdInverse* matrices, int64_t* pivots);
+    // Many at once, the largest first. failures [count], host: 0, or what LAPACK calls info: no convergence.
+    void (*symmetric_eigen)(Threads&, int count, const SymmetricEigen* matrices, int64_t* failures);
+    // out[i * stride + j] = mirrored[j * stride + i] = <a_i, b_j>; mirrored may be null, or out: then j >= i only
     void (*gram)(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, double* out,
-                 int64_t out_stride);
-    // in place on the lower triangle; returns 0 or the 1-based failing pivot
-    int64_t (*cholesky)(Threads&, int64_t side, double* a);
-    void (*cholesky_solve)(Threads&, int64_t side, const double* l, int64_t columns,
-                           double* x /*host [side, columns]*/);
+                 double* mirrored, int64_t stride);
+    // a + shift I = L L^T, in place on the lower triangle; returns 0 or the 1-based failing pivot
+    int64_t (*cholesky)(Threads&, int64_t side, double* a, double shift);
+    void (*cholesky_solve)(Threads&, int64_t side, const double* l, int64_t columns, double* x /*[side, columns]*/);
     void (*cholesky_inverse)(Threads&, int64_t side, double* l);  // full symmetric inverse, in place
-    int64_t (*eigen)(Threads&, int64_t side, double* a,
-                     double* values /*host*/);  // rows become eigenvectors; 0 or LAPACK info
+    // rows of a become eigenvectors, values [side] ascending; 0 or LAPACK info
+    int64_t (*eigen)(Threads&, int64_t side, double* a, double* values);
 };
 
 const Ops& reference_ops();

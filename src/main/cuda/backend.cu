@@ -98,7 +98,11 @@ void* allocate(size_t bytes) {
     return memory;
 }
 
-void release(void* memory) { cudaFree(memory); }  // a failure here would hide the one that made us clean up
+// No checks: a failure here would hide the one that made us clean up.
+void release(void* memory) {
+    cudaStreamSynchronize(stream());  // kernels that use it may still wait their turn
+    cudaFree(memory);
+}
 
 void copy_in(void* device, const void* host, size_t bytes) {
     CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream()));
@@ -145,12 +149,15 @@ const Ops& table() {
         subsample_vjp,
         kron_input,
         kron_output,
+        kron_precondition,
         fill,
         copy,
         scale,
         axpy,
         dot,
-        matmul,
+        scale_doubles,
+        add_doubles,
+        trace,
         spd_inverse,
         symmetric_eigen,
         gram,

@@ -74,7 +74,9 @@ void subsample(Threads&, const Subsample&, const float* x, float* y);
 void subsample_vjp(Threads&, const Subsample&, const float* y_bar, float* x_bar, bool accumulate);
 
 void kron_input(Threads&, const Conv2d&, const float* x, bool reduce, double* a);
-void kron_output(Threads&, const Conv2d&, const float* y_bar, bool reduce, double* g);
+void kron_output(Threads&, const Conv2d&, const float* y_bar, bool reduce, double* g, int64_t image_stride);
+void kron_precondition(Threads&, int count, const KronLayer* layers, double damping, const float* gradient,
+                       float* step);
 
 void fill(Threads&, int64_t n, float value, float* x);
 void copy(Threads&, int64_t n, const float* x, float* y);
@@ -82,13 +84,15 @@ void scale(Threads&, int64_t n, float a, float* x);
 void axpy(Threads&, int64_t n, float a, const float* x, float* y);
 double dot(Threads&, int64_t n, const float* x, const float* y);
 
-void matmul(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, const float* a, const float* b,
-            float* c);
-int64_t spd_inverse(int64_t side, const double* a, double divisor, double shift, float* out);
-int64_t symmetric_eigen(int64_t side, const double* a, double divisor, float* vectors, double* values);
+void scale_doubles(Threads&, int64_t n, double a, double* x);
+void add_doubles(Threads&, int64_t n, int count, const double* x, int64_t stride, double* y);
+
+double trace(Threads&, int64_t side, const double* a, double divisor);
+void spd_inverse(Threads&, int count, const SpdInverse* matrices, int64_t* pivots);
+void symmetric_eigen(Threads&, int count, const SymmetricEigen* matrices, int64_t* failures);
 void gram(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, double* out,
-          int64_t out_stride);
-int64_t cholesky(Threads&, int64_t side, double* a);
+          double* mirrored, int64_t stride);
+int64_t cholesky(Threads&, int64_t side, double* a, double shift);
 void cholesky_solve(Threads&, int64_t side, const double* l, int64_t columns, double* x);
 void cholesky_inverse(Threads&, int64_t side, double* l);
 int64_t eigen(Threads&, int64_t side, double* a, double* values);

@@ -36,24 +36,27 @@ inline void check(cudaError_t error, const char* expression, const char* file, i
 #ifdef __CUDACC__
 __device__ __forceinline__ float4 ld4(const float* p) { return *reinterpret_cast<const float4*>(p); }
 __device__ __forceinline__ float2 ld2(const float* p) { return *reinterpret_cast<const float2*>(p); }
+__device__ __forceinline__ double2 ld2(const double* p) { return *reinterpret_cast<const double2*>(p); }
 __device__ __forceinline__ void st4(float* p, float4 v) { *reinterpret_cast<float4*>(p) = v; }
 __device__ __forceinline__ void st2(float* p, float2 v) { *reinterpret_cast<float2*>(p) = v; }
 #else
 #if defined(LQF_EMULATOR_CHECKED)
 float4 ld4(const float* p, emulator::Site site = LQF_SITE);
 float2 ld2(const float* p, emulator::Site site = LQF_SITE);
+double2 ld2(const double* p, emulator::Site site = LQF_SITE);
 void st4(float* p, float4 v, emulator::Site site = LQF_SITE);
 void st2(float* p, float2 v, emulator::Site site = LQF_SITE);
 #else
 // NOTE: x86 does not mind a misaligned address, a GPU does.
 template <typename T>
-__forceinline__ T* aligned(const float* p, emulator::Site site) {
+__forceinline__ T* aligned(const void* p, emulator::Site site) {
     if (reinterpret_cast<uintptr_t>(p) % sizeof(T))
         emulator::fault("%s:%d: an access of %zu bytes at a misaligned address", site.file, site.line, sizeof(T));
-    return reinterpret_cast<T*>(const_cast<float*>(p));
+    return static_cast<T*>(const_cast<void*>(p));
 }
 __forceinline__ float4 ld4(const float* p, emulator::Site site = LQF_SITE) { return *aligned<float4>(p, site); }
 __forceinline__ float2 ld2(const float* p, emulator::Site site = LQF_SITE) { return *aligned<float2>(p, site); }
+__forceinline__ double2 ld2(const double* p, emulator::Site site = LQF_SITE) { return *aligned<double2>(p, site); }
 __forceinline__ void st4(float* p, float4 v, emulator::Site site = LQF_SITE) { *aligned<float4>(p, site) = v; }
 __forceinline__ void st2(float* p, float2 v, emulator::Site site = LQF_SITE) { *aligned<float2>(p, site) = v; }
 #endif

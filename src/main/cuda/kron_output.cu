@@ -1,31 +1,16 @@
-// kron_output: g += sum y_bar y_bar^T / T over images and positions. Version 1: one thread for one entry.
+// kron_output: g += sum y_bar y_bar^T / T over images and positions (expand), or over images of the sum of y_bar (reduce).
 #include "backend.h"
-#include "layout.cuh"
+#include "second_moment.cuh"
 
 namespace lqf::gpu {
-namespace {
 
-__global__ void kron_output_kernel(Conv2d c, const float* y_bar, bool reduce, double* g) {
-    const int64_t t = global_thread();
-    if (t >= int64_t(c.oc) * c.oc) return;
-    const int i = int(t / c.oc), j = int(t % c.oc), positions = c.oh * c.ow;
-    for (int image = 0; image < c.n; image++, y_bar += int64_t(padded_channels(c.oc)) * positions) {
-        const float* u = y_bar + int64_t(i / kBlock) * positions * kBlock + i % kBlock;
-        const float* v = y_bar + int64_t(j / kBlock) * positions * kBlock + j % kBlock;
-        float sum = 0, u_sum = 0, v_sum = 0;
-        for (int p = 0; p < positions; p++) {
-            sum += u[p * kBlock] * v[p * kBlock];
-            u_sum += u[p * kBlock];
-            v_sum += v[p * kBlock];
-        }
-        g[t] += reduce ? double(u_sum) * double(v_sum) : double(sum) / double(positions);
-    }
-}
-
-}  // namespace
-
-void kron_output(Threads&, const Conv2d& c, const float* y_bar, bool reduce, double* g) {
-    LQF_LAUNCH(kron_output_kernel, grid_of(int64_t(c.oc) * c.oc), dim3(kThreads), 0, stream(), c, y_bar, reduce, g);
+void kron_output(Threads&, const Conv2d& c, const float* y_bar, bool reduce, double* g, int64_t image_stride) {
+    const Patches pixels{c.n, c.oc, c.oh, c.ow, c.oh, c.ow, 1, 1, 1, 0, false};
+    const int positions = c.oh * c.ow;
+    if (reduce || positions == 1)
+        moment_of_sums(pixels, y_bar, 1, g, image_stride);
+    else
+        second_moment(pixels, y_bar, positions, g, image_stride);
 }
 
 }  // namespace lqf::gpu

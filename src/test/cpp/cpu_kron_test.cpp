@@ -30,7 +30,7 @@ Factors run(Device& d, const Conv2d& c, bool reduce, const Floats& x, const Floa
     Factors f{start(c.patch() + 1), start(c.oc)};
     const Floats in = d.in_layout(c.n, c.ic, c.ih, c.iw, x), out = d.in_layout(c.n, c.oc, c.oh, c.ow, y_bar);
     d.ops.kron_input(d.threads, c, in.data(), reduce, f.input.data());
-    d.ops.kron_output(d.threads, c, out.data(), reduce, f.output.data());
+    d.ops.kron_output(d.threads, c, out.data(), reduce, f.output.data(), 0);
     return f;
 }
 
@@ -69,6 +69,12 @@ TEST_CASE("cpu Kronecker factors are symmetric and give the same bits for any th
             const Factors expected = run(one, c, reduce, x, y_bar), other = run(three, c, reduce, x, y_bar);
             CHECK(same_bits(other.input, expected.input));
             CHECK(same_bits(other.output, expected.output));
+            const int64_t stride = c.oc * c.oc + 3;
+            Doubles apart(size_t(3 * stride)), sum = start(c.oc);
+            const Floats y = three.in_layout(3, c.oc, c.oh, c.ow, y_bar);
+            three.ops.kron_output(three.threads, c, y.data(), reduce, apart.data(), stride);
+            three.ops.add_doubles(three.threads, c.oc * c.oc, 3, apart.data(), stride, sum.data());
+            CHECK(same_bits(sum, expected.output));
             Factors split{start(c.patch() + 1), start(c.oc)};
             for (size_t i = 0; i < 3; ++i) {
                 Conv2d part = c;
@@ -78,7 +84,7 @@ TEST_CASE("cpu Kronecker factors are symmetric and give the same bits for any th
                 const Floats yi =
                     one.in_layout(1, c.oc, c.oh, c.ow, Floats(y_bar.begin() + out * i, y_bar.begin() + out * (i + 1)));
                 one.ops.kron_input(one.threads, part, xi.data(), reduce, split.input.data());
-                one.ops.kron_output(one.threads, part, yi.data(), reduce, split.output.data());
+                one.ops.kron_output(one.threads, part, yi.data(), reduce, split.output.data(), 0);
             }
             CHECK(same_bits(split.input, expected.input));
             CHECK(same_bits(split.output, expected.output));
@@ -90,6 +96,36 @@ TEST_CASE("cpu Kronecker factors are symmetric and give the same bits for any th
             CHECK(symmetric);
         }
     });
+}
+
+TEST_CASE("cpu preconditioning agrees with the reference") {
+    Device reference(reference_ops()), device(cpu_ops(), 2);
+    // [weights 3 x 4, gap, bias 3, weights 33 x 16, bias 33]: in front, behind and between are entries of frozen layers
+    const int64_t kParameters = 700;
+    const Floats gradient = normals(size_t(kParameters), 1);
+    for (bool exact : {false, true}) {
+        CAPTURE(exact);
+        std::vector<Floats> matrices;
+        std::vector<Doubles> values;
+        std::vector<KronLayer> layers{{3, 5, 2, 20, nullptr, nullptr, nullptr, nullptr, nullptr},
+                                      {33, 17, 40, 600, nullptr, nullptr, nullptr, nullptr, nullptr}};
+        matrices.reserve(6), values.reserve(4);
+        auto floats = [&](int64_t side) { return matrices.emplace_back(normals(size_t(side * side), 2)).data(); };
+        auto doubles = [&](int64_t side) {
+            const Floats v = normals(size_t(side), 3);  // negative ones count as zero
+            return values.emplace_back(v.begin(), v.end()).data();
+        };
+        for (KronLayer& layer : layers) {
+            layer.left = floats(layer.oc), layer.right = floats(layer.in1);
+            if (exact) layer.left_values = doubles(layer.oc), layer.right_values = doubles(layer.in1);
+            layer.scratch = matrices.emplace_back(size_t(2 * layer.oc * layer.in1)).data();
+        }
+        Floats expected(size_t(kParameters), 0.0f), step = expected;
+        reference.ops.kron_precondition(reference.threads, 2, layers.data(), 0.5, gradient.data(), expected.data());
+        device.ops.kron_precondition(device.threads, 2, layers.data(), 0.5, gradient.data(), step.data());
+        check_close(step, expected, 50);
+        for (size_t frozen : {0, 1, 14, 19, 23, 39, 568, 633}) CHECK(step[frozen] == 0);
+    }
 }
 
 }  // namespace lqf::testing

@@ -37,27 +37,18 @@ const int64_t kSides[] = {1, 2, 17, 128, 129, 300};
 
 }  // namespace
 
-TEST_CASE("cpu matmul agrees with the reference for all transposes") {
-    Device reference(reference_ops()), device(cpu_ops());
-    for (bool a_transposed : {false, true})
-        for (bool b_transposed : {false, true})
-            for (auto [m, n, k] : {std::tuple{1, 1, 1}, {3, 7, 5}, {33, 64, 17}, {10, 145, 10}}) {
-                const Floats a = normals(size_t(m * k), 1), b = normals(size_t(k * n), 2);
-                Floats c(size_t(m * n), NAN), expected(c.size());
-                device.ops.matmul(a_transposed, b_transposed, m, n, k, a.data(), b.data(), c.data());
-                reference.ops.matmul(a_transposed, b_transposed, m, n, k, a.data(), b.data(), expected.data());
-                check_close(c, expected, k);
-            }
-}
-
 TEST_CASE("cpu gram agrees with the reference and does not depend on threads") {
     Device reference(reference_ops()), one(cpu_ops(), 1), three(cpu_ops(), 3);
     for (auto [rows, columns, length] : {std::tuple{1, 1, 1}, {5, 7, 4100}, {200, 193, 130}}) {
         const Floats a = normals(size_t(rows) * length, 1), b = normals(size_t(columns) * length, 2);
-        const int64_t stride = columns + 2;
+        const int64_t stride = std::max(rows, columns) + 2;
         auto gram = [&, rows = rows, columns = columns, length = length](Device& d, const Floats& other) {
             Doubles out(size_t(rows * stride), -1.0);
-            d.ops.gram(d.threads, rows, columns, length, a.data(), other.data(), out.data(), stride);
+            Doubles mirrored(size_t(columns * stride), -1.0);
+            d.ops.gram(d.threads, rows, columns, length, a.data(), other.data(), out.data(), mirrored.data(), stride);
+            for (int64_t i = 0; i < rows; ++i)
+                for (int64_t j = 0; j < columns; ++j)
+                    REQUIRE(mirrored[size_t(j * stride + i)] == out[size_t(i * stride + j)]);
             return out;
         };
         const Doubles expected = gram(reference, b), result = gram(one, b);
@@ -67,8 +58,8 @@ TEST_CASE("cpu gram agrees with the reference and does not depend on threads") {
     }
     const Floats a = normals(size_t(200) * 90, 1);
     Doubles with_itself(200 * 200), expected(200 * 200);
-    three.ops.gram(three.threads, 200, 200, 90, a.data(), a.data(), with_itself.data(), 200);
-    reference.ops.gram(reference.threads, 200, 200, 90, a.data(), a.data(), expected.data(), 200);
+    three.ops.gram(three.threads, 200, 200, 90, a.data(), a.data(), with_itself.data(), with_itself.data(), 200);
+    reference.ops.gram(reference.threads, 200, 200, 90, a.data(), a.data(), expected.data(), nullptr, 200);
     check_close(with_itself, expected, 90);
     CHECK(with_itself[17 * 200 + 199] == with_itself[199 * 200 + 17]);
 }
@@ -82,7 +73,7 @@ TEST_CASE("cpu Cholesky factors, solves and inverts, with the same bits for any 
         for (int threads : {1, 2, 3}) {
             Device device(cpu_ops(), threads);
             Doubles l = a;
-            REQUIRE(device.ops.cholesky(device.threads, side, l.data()) == 0);
+            REQUIRE(device.ops.cholesky(device.threads, side, l.data(), 0) == 0);
             Doubles x(right.begin(), right.end());
             device.ops.cholesky_solve(device.threads, side, l.data(), 40, x.data());
             double worst = 0;
@@ -113,22 +104,30 @@ TEST_CASE("cpu Cholesky names the pivot that fails") {
         Doubles a(size_t(side * side));
         for (int64_t i = 0; i < side; ++i) a[i * side + i] = i == bad ? pivot : 1;
         Doubles b = a, c = a;
-        CHECK(device.ops.cholesky(device.threads, side, b.data()) == bad + 1);
-        CHECK(reference.ops.cholesky(reference.threads, side, c.data()) == bad + 1);
+        CHECK(device.ops.cholesky(device.threads, side, b.data(), 0.25) == bad + 1);
+        CHECK(reference.ops.cholesky(reference.threads, side, c.data(), 0.25) == bad + 1);
         Floats out(a.size());
-        CHECK(device.ops.spd_inverse(side, a.data(), 1, 0.5, out.data()) == bad + 1);
+        const SpdInverse inverse{side, a.data(), 1, 0.5, out.data()};
+        int64_t failing = -1;
+        device.ops.spd_inverse(device.threads, 1, &inverse, &failing);
+        CHECK(failing == bad + 1);
     }
 }
 
-TEST_CASE("cpu spd_inverse inverts the scaled and shifted matrix") {
-    Device device(cpu_ops());
-    for (int64_t side : kSides) {
-        Doubles a = positive(side, 5);
-        Floats out(a.size());
-        REQUIRE(device.ops.spd_inverse(side, a.data(), 2.0, 0.25, out.data()) == 0);
-        for (double& entry : a) entry /= 2;
-        for (int64_t i = 0; i < side; ++i) a[i * side + i] += 0.25;
-        CHECK(distance_to_identity(side, a, out) < 2e-6);
+TEST_CASE("cpu spd_inverse inverts the scaled and shifted matrices") {
+    Device device(cpu_ops(), 2);
+    std::vector<Doubles> a;
+    std::vector<Floats> out;
+    std::vector<SpdInverse> matrices;
+    for (int64_t side : kSides) a.push_back(positive(side, 5)), out.emplace_back(size_t(side * side));
+    for (size_t i = 0; i < a.size(); ++i) matrices.push_back({kSides[i], a[i].data(), 2.0, 0.25, out[i].data()});
+    std::vector<int64_t> pivots(a.size(), -1);
+    device.ops.spd_inverse(device.threads, int(a.size()), matrices.data(), pivots.data());
+    for (size_t k = 0; k < a.size(); ++k) {
+        REQUIRE(pivots[k] == 0);
+        for (double& entry : a[k]) entry /= 2;
+        for (int64_t i = 0; i < kSides[k]; ++i) a[k][size_t(i * kSides[k] + i)] += 0.25;
+        CHECK(distance_to_identity(kSides[k], a[k], out[k]) < 2e-6);
     }
 }
 
@@ -140,7 +139,10 @@ TEST_CASE("cpu eigenvectors are orthonormal rows that diagonalise") {
         Doubles vectors = a, values(size_t(side), NAN), single_values(size_t(side), NAN);
         Floats single(a.size());
         REQUIRE(device.ops.eigen(device.threads, side, vectors.data(), values.data()) == 0);
-        REQUIRE(device.ops.symmetric_eigen(side, a.data(), 2.0, single.data(), single_values.data()) == 0);
+        const SymmetricEigen eigen{side, a.data(), 2.0, single.data(), single_values.data()};
+        int64_t info = -1;
+        device.ops.symmetric_eigen(device.threads, 1, &eigen, &info);
+        REQUIRE(info == 0);
         double worst = 0, single_worst = 0;
         for (int64_t v = 0; v < side; ++v)
             for (int64_t i = 0; i < side; ++i) {

@@ -36,7 +36,8 @@ int potrf(int side, double* a, int stride) {
 }
 
 // Right-looking: factor a diagonal tile, solve the tiles below it, subtract their products from the tiles to the right.
-int64_t cholesky(Threads& threads, int64_t side, double* a) {
+int64_t cholesky(Threads& threads, int64_t side, double* a, double shift) {
+    for (int64_t i = 0; i < side; ++i) a[i * side + i] += shift;
     const Tiles t{side, a};
     const int stride = int(side);
     for (int64_t k = 0; k < t.count(); ++k) {

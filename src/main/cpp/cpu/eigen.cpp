@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cpu_ops.h"
+#include "threads.h"
 
 namespace lqf::cpu {
 
@@ -12,12 +13,14 @@ int64_t eigen(Threads&, int64_t side, double* a, double* values) {
     return LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', int(side), a, int(side), values);
 }
 
-int64_t symmetric_eigen(int64_t side, const double* a, double divisor, float* vectors, double* values) {
-    std::vector<double> work(size_t(side * side));
-    for (int64_t k = 0; k < side * side; ++k) work[k] = a[k] / divisor;
-    const int info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', int(side), work.data(), int(side), values);
-    if (info == 0) std::copy(work.begin(), work.end(), vectors);
-    return info;
+void symmetric_eigen(Threads& threads, int count, const SymmetricEigen* matrices, int64_t* failures) {
+    threads.each(count, [&](int64_t k, int) {
+        const SymmetricEigen& m = matrices[k];
+        std::vector<double> work(size_t(m.side * m.side));
+        for (size_t i = 0; i < work.size(); ++i) work[i] = m.a[i] / m.divisor;
+        failures[k] = eigen(threads, m.side, work.data(), m.values);
+        if (failures[k] == 0) std::copy(work.begin(), work.end(), m.vectors);
+    });
 }
 
 }  // namespace lqf::cpu

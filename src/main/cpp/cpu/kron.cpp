@@ -156,6 +156,27 @@ void sum_patches(const Conv2d& c, const float* x, int block, double* sum) {
     sum[c.patch()] = double(c.oh) * c.ow;
 }
 
+// g += sums of the batch.
+void sum_outputs(Threads& threads, const Conv2d& c, const float* y_bar, bool reduce, double* g) {
+    const int64_t positions = int64_t(c.oh) * c.ow;
+    if (reduce || positions == 1) {
+        std::vector<float> sums(size_t(c.n) * c.oc);
+        threads.each(c.n, [&](int64_t image, int) {
+            for (int block = 0; block < blocks_of(c.oc); ++block) {
+                float sum[kBlock] = {};
+                kernels().sum_pixels(y_bar + (image * blocks_of(c.oc) + block) * positions * kBlock, positions, sum);
+                std::copy_n(sum, std::min(kBlock, c.oc - block * kBlock), sums.data() + image * c.oc + block * kBlock);
+            }
+        });
+        add_outer(threads, c.n, c.oc, sums.data(), g);
+    } else {
+        const SecondMoment moment(Planes::of(c.n, c.oc, c.oh, c.ow), c.oh, c.ow, 1, 1, 1, 0, y_bar, double(positions),
+                                  g, c.oc);
+        threads.each(moment.tasks(), [&](int64_t task, int thread) { moment.run(task, threads, thread); });
+    }
+    mirror(threads, c.oc, g);
+}
+
 }  // namespace
 
 void kron_input(Threads& threads, const Conv2d& c, const float* x, bool reduce, double* a) {
@@ -181,24 +202,13 @@ void kron_input(Threads& threads, const Conv2d& c, const float* x, bool reduce, 
     mirror(threads, side, a);
 }
 
-void kron_output(Threads& threads, const Conv2d& c, const float* y_bar, bool reduce, double* g) {
-    const int64_t positions = int64_t(c.oh) * c.ow;
-    if (reduce || positions == 1) {
-        std::vector<float> sums(size_t(c.n) * c.oc);
-        threads.each(c.n, [&](int64_t image, int) {
-            for (int block = 0; block < blocks_of(c.oc); ++block) {
-                float sum[kBlock] = {};
-                kernels().sum_pixels(y_bar + (image * blocks_of(c.oc) + block) * positions * kBlock, positions, sum);
-                std::copy_n(sum, std::min(kBlock, c.oc - block * kBlock), sums.data() + image * c.oc + block * kBlock);
-            }
-        });
-        add_outer(threads, c.n, c.oc, sums.data(), g);
-    } else {
-        const SecondMoment moment(Planes::of(c.n, c.oc, c.oh, c.ow), c.oh, c.ow, 1, 1, 1, 0, y_bar, double(positions),
-                                  g, c.oc);
-        threads.each(moment.tasks(), [&](int64_t task, int thread) { moment.run(task, threads, thread); });
-    }
-    mirror(threads, c.oc, g);
+void kron_output(Threads& threads, const Conv2d& c, const float* y_bar, bool reduce, double* g, int64_t image_stride) {
+    if (image_stride == 0) return sum_outputs(threads, c, y_bar, reduce, g);
+    Conv2d one = c;
+    one.n = 1;
+    threads.each(c.n, [&](int64_t image, int) {
+        sum_outputs(threads, one, y_bar + image * image_floats(c.oc, c.oh, c.ow), reduce, g + image * image_stride);
+    });
 }
 
 }  // namespace lqf::cpu

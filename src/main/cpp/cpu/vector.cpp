@@ -34,4 +34,17 @@ double dot(Threads& threads, int64_t n, const float* x, const float* y) {
     return sum;
 }
 
+void scale_doubles(Threads& threads, int64_t n, double a, double* x) {
+    each_chunk(threads, n, [&](int64_t first, int64_t count) {
+        for (int64_t i = first; i < first + count; ++i) x[i] *= a;
+    });
+}
+
+void add_doubles(Threads& threads, int64_t n, int count, const double* x, int64_t stride, double* y) {
+    each_chunk(threads, n, [&](int64_t first, int64_t length) {
+        for (int k = 0; k < count; ++k)
+            for (int64_t i = first; i < first + length; ++i) y[i] += x[k * stride + i];
+    });
+}
+
 }  // namespace lqf::cpu

@@ -1,4 +1,4 @@
-// Dense linear algebra in double: products, Cholesky, and the eigenvalues of a symmetric matrix by Jacobi rotations.
+// Dense linear algebra in double: Cholesky, and the eigenvalues of a symmetric matrix by Jacobi rotations.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -83,46 +83,50 @@ int64_t jacobi(int64_t side, double* a, double* values) {
 
 }  // namespace
 
-void matmul(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, const float* a, const float* b,
-            float* c) {
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t j = 0; j < n; j++) {
-            double sum = 0;
-            for (int64_t l = 0; l < k; l++)
-                sum +=
-                    double(a_transposed ? a[l * m + i] : a[i * k + l]) * (b_transposed ? b[j * k + l] : b[l * n + j]);
-            c[i * n + j] = float(sum);
-        }
+double trace(Threads&, int64_t side, const double* a, double divisor) {
+    double sum = 0;
+    for (int64_t i = 0; i < side; i++) sum += a[i * side + i] / divisor;
+    return sum;
 }
 
-int64_t spd_inverse(int64_t side, const double* a, double divisor, double shift, float* out) {
-    std::vector<double> l(side * side);
-    for (int64_t i = 0; i < side * side; i++) l[i] = a[i] / divisor + (i / side == i % side ? shift : 0);
-    if (int64_t pivot = factor(side, l.data())) return pivot;
-    invert(side, l.data());
-    std::copy(l.begin(), l.end(), out);
-    return 0;
+void spd_inverse(Threads&, int count, const SpdInverse* matrices, int64_t* pivots) {
+    for (int k = 0; k < count; k++) {
+        const SpdInverse& m = matrices[k];
+        std::vector<double> l(m.side * m.side);
+        for (int64_t i = 0; i < m.side * m.side; i++)
+            l[i] = m.a[i] / m.divisor + (i / m.side == i % m.side ? m.shift : 0);
+        pivots[k] = factor(m.side, l.data());
+        if (pivots[k] != 0) continue;
+        invert(m.side, l.data());
+        std::copy(l.begin(), l.end(), m.out);
+    }
 }
 
-int64_t symmetric_eigen(int64_t side, const double* a, double divisor, float* vectors, double* values) {
-    std::vector<double> work(side * side);
-    for (int64_t i = 0; i < side * side; i++) work[i] = a[i] / divisor;
-    if (int64_t info = jacobi(side, work.data(), values)) return info;
-    std::copy(work.begin(), work.end(), vectors);
-    return 0;
+void symmetric_eigen(Threads&, int count, const SymmetricEigen* matrices, int64_t* failures) {
+    for (int k = 0; k < count; k++) {
+        const SymmetricEigen& m = matrices[k];
+        std::vector<double> work(m.side * m.side);
+        for (int64_t i = 0; i < m.side * m.side; i++) work[i] = m.a[i] / m.divisor;
+        failures[k] = jacobi(m.side, work.data(), m.values);
+        if (failures[k] == 0) std::copy(work.begin(), work.end(), m.vectors);
+    }
 }
 
 void gram(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, double* out,
-          int64_t out_stride) {
+          double* mirrored, int64_t stride) {
     for (int64_t i = 0; i < a_rows; i++)
-        for (int64_t j = 0; j < b_rows; j++) {
+        for (int64_t j = mirrored == out ? i : 0; j < b_rows; j++) {
             double sum = 0;
             for (int64_t k = 0; k < length; k++) sum += double(a[i * length + k]) * b[j * length + k];
-            out[i * out_stride + j] = sum;
+            out[i * stride + j] = sum;
+            if (mirrored) mirrored[j * stride + i] = sum;
         }
 }
 
-int64_t cholesky(Threads&, int64_t side, double* a) { return factor(side, a); }
+int64_t cholesky(Threads&, int64_t side, double* a, double shift) {
+    for (int64_t i = 0; i < side; i++) a[i * side + i] += shift;
+    return factor(side, a);
+}
 
 void cholesky_solve(Threads&, int64_t side, const double* l, int64_t columns, double* x) {
     for (int64_t c = 0; c < columns; c++) {

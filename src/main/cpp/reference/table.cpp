@@ -36,12 +36,15 @@ const Ops& reference_ops() {
         ops.subsample_vjp = subsample_vjp;
         ops.kron_input = kron_input;
         ops.kron_output = kron_output;
+        ops.kron_precondition = kron_precondition;
         ops.fill = fill;
         ops.copy = copy;
         ops.scale = scale;
         ops.axpy = axpy;
         ops.dot = dot;
-        ops.matmul = matmul;
+        ops.scale_doubles = scale_doubles;
+        ops.add_doubles = add_doubles;
+        ops.trace = trace;
         ops.spd_inverse = spd_inverse;
         ops.symmetric_eigen = symmetric_eigen;
         ops.gram = gram;

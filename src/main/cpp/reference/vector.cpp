@@ -25,4 +25,13 @@ double dot(Threads&, int64_t n, const float* x, const float* y) {
     return sum;
 }
 
+void scale_doubles(Threads&, int64_t n, double a, double* x) {
+    for (int64_t i = 0; i < n; i++) x[i] *= a;
+}
+
+void add_doubles(Threads&, int64_t n, int count, const double* x, int64_t stride, double* y) {
+    for (int k = 0; k < count; k++)
+        for (int64_t i = 0; i < n; i++) y[i] += x[k * stride + i];
+}
+
 }  // namespace lqf::reference
