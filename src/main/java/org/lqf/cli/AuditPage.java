@@ -270,18 +270,21 @@ final class AuditPage {
   /** The chosen ridge in words. */
   static String choice(AuditFindings found, RidgePath path) {
     RidgePath.Point best = path.bestByLeaveOneOut();
-    int at = path.points().indexOf(best);
-    String edge =
-        at == 0 || at == path.points().size() - 1
-            ? " It is at the end of the range that was looked at, so a better one may lie beyond."
-            : "";
-    return "Leave-one-out loss is least at λ = %.3g (GCV: %.3g); this model has λ = %.3g. To use it: lqf tune --ridge %.3g.%s"
+    RidgePath.Point other = path.bestByGcv();
+    return "Leave-one-out loss is least at λ = %.3g%s, GCV at %.3g%s; this model has λ = %.3g. To use the first: lqf tune --ridge %.3g"
         .formatted(
             found.ridge(best),
-            found.ridge(path.bestByGcv()),
+            edge(path, best),
+            found.ridge(other),
+            edge(path, other),
             found.model().fit().ridge(),
-            found.ridge(best),
-            edge);
+            found.ridge(best));
+  }
+
+  /** Beyond an end of the path there may be a better one. */
+  private static String edge(RidgePath path, RidgePath.Point point) {
+    int at = path.points().indexOf(point);
+    return at == 0 || at == path.points().size() - 1 ? " (the end of the range)" : "";
   }
 
   private LinePlot.Curve curve(

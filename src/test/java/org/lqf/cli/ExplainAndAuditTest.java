@@ -174,7 +174,7 @@ class ExplainAndAuditTest {
     double loss = audit.get("looLoss").doubleValue();
     assertEquals(loss, own.get("looLoss").doubleValue(), 1e-5 * loss);
     assertEquals(audit.get("looAccuracy"), own.get("looAccuracy"));
-    assertTrue(audited.out().contains("To use it: lqf tune --ridge "), audited.out());
+    assertTrue(audited.out().contains("To use the first: lqf tune --ridge "), audited.out());
   }
 
   @Test
