@@ -17,14 +17,17 @@ __global__ void conv2d_vjp_w_kernel(Conv2d c, const float* x, const float* y_bar
         const float* xp = x + (int64_t(image) * blocks_of(c.ic) + k / kBlock) * c.ih * c.iw * kBlock + k % kBlock;
         const float* yp = y_bar + (int64_t(image) * blocks_of(c.oc) + o / kBlock) * c.oh * c.ow * kBlock + o % kBlock;
         float sum = 0;
-        for (int row = 0; row < c.oh; row++)
+        for (int row = 0; row < c.oh; row++) {
+            float line = 0;  // a sum of sums rounds less
             for (int column = 0; column < c.ow; column++, yp += kBlock) {
                 const int h = row * c.stride + i - c.pad, v = column * c.stride + j - c.pad;
                 if (bias)
-                    sum += *yp;
+                    line += *yp;
                 else if (h >= 0 && h < c.ih && v >= 0 && v < c.iw)
-                    sum += *yp * xp[(int64_t(h) * c.iw + v) * kBlock];
+                    line += *yp * xp[(int64_t(h) * c.iw + v) * kBlock];
             }
+            sum += line;
+        }
         *target += sum;
     }
 }

@@ -1,4 +1,6 @@
 // Curvature and dense linear algebra of the device kernels, run by the emulator, against the reference table.
+#include <algorithm>
+
 #include "cpu_testing.h"
 #include "lqf.h"
 

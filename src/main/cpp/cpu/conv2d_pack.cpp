@@ -21,11 +21,11 @@ void conv2d_pack(Threads& threads, const Conv2d& c, const float* w, const float*
     if (b) std::memcpy(packed, b, c.oc * sizeof(float));
     const int taps = c.kh * c.kw, outputs = winograd_outputs(c);
     float* const first = packed + bias_floats(c);
-    threads.each(int64_t(blocks_of(c.oc)) * blocks_of(c.ic), [&](int64_t task, int thread) {
+    threads.each(int64_t(blocks_of(c.oc)) * blocks_of(c.ic), [&](int64_t task, int) {
         const int out = int(task / blocks_of(c.ic)) * kBlock, in = int(task % blocks_of(c.ic)) * kBlock;
         const int channels = std::min(kBlock, c.ic - in), lanes = std::min(kBlock, c.oc - out);
-        float* held =
-            outputs ? threads.scratch(thread, kHeldFloats) : first + out * c.patch() + int64_t(in) * kBlock * taps;
+        alignas(64) float winograd[kHeldFloats];
+        float* held = outputs ? winograd : first + out * c.patch() + int64_t(in) * kBlock * taps;
         kernels().to_lanes(w + int64_t(out) * c.patch() + int64_t(in) * taps, c.patch(), lanes, channels, taps, held);
         if (outputs)
             winograd_pack(outputs, held, int64_t(channels) * kBlock, in, c.ic, out / kBlock, blocks_of(c.oc), first);
@@ -34,11 +34,12 @@ void conv2d_pack(Threads& threads, const Conv2d& c, const float* w, const float*
 
 void conv2d_pack_transposed(Threads& threads, const Conv2d& c, const float* w, float* packed) {
     const int taps = c.kh * c.kw, outputs = winograd_outputs(c);
-    threads.each(int64_t(blocks_of(c.ic)) * blocks_of(c.oc), [&](int64_t task, int thread) {
+    threads.each(int64_t(blocks_of(c.ic)) * blocks_of(c.oc), [&](int64_t task, int) {
         const int out = int(task / blocks_of(c.oc)) * kBlock, in = int(task % blocks_of(c.oc)) * kBlock;
         const int channels = std::min(kBlock, c.oc - in), lanes = std::min(kBlock, c.ic - out);
-        float* target = outputs ? threads.scratch(thread, kHeldFloats)
-                                : packed + (int64_t(out) * c.oc + int64_t(in) * kBlock) * taps;  // [taps][channels][16]
+        alignas(64) float winograd[kHeldFloats];
+        float* target =
+            outputs ? winograd : packed + (int64_t(out) * c.oc + int64_t(in) * kBlock) * taps;  // [taps][channels][16]
         if (lanes < kBlock) std::fill_n(target, int64_t(taps) * channels * kBlock, 0.0f);
         for (int i = 0; i < channels; ++i) {
             const float* source = w + (int64_t(in + i) * c.ic + out) * taps;

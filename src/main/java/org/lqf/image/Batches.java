@@ -74,6 +74,9 @@ public final class Batches implements AutoCloseable {
     readAhead(); // before waiting, so that no thread idles
     boolean complete = false;
     try {
+      if (Thread.currentThread().isInterrupted()) {
+        throw new InterruptedException(); // even if the images are there
+      }
       for (Future<?> image : head.images) {
         image.get();
       }

@@ -42,7 +42,7 @@ class TuneErrorsTest {
         "--learning-rate 0 | learning rate must be above 0, got 0.0",
         "--holdout 1.5     | --holdout must lie between 0 and 1, got 1.5",
         "--limit-per-class 0 | --limit-per-class must be at least 1, got 0",
-        "--device tpu      | unknown device \"tpu\", expected auto, cpu, reference",
+        "--device tpu      | unknown device \"tpu\", expected auto, cuda, cpu, emulator, reference",
         "--solver newton   | Invalid value for option '--solver': unknown solver \"newton\", expected one of auto, cg, cg-kfac, gram, sgd, sgd-kfac",
         "--linearise a,,b  | Invalid value for option '--linearise': linearise \"a,,b\": expected all, last-K, or names with commas between",
         "--augment --solver=cg | solver cg needs images that stay the same; augment with sgd-kfac or sgd",
