@@ -21,6 +21,7 @@ import org.lqf.report.Block;
 import org.lqf.report.LinePlot;
 import org.lqf.report.Page;
 import org.lqf.report.Plot;
+import org.lqf.report.PlotImage;
 
 /** The runs of a comparison for people: tables, plots, and what is needed to run it again. */
 public final class ComparisonPage {
@@ -66,8 +67,8 @@ public final class ComparisonPage {
   }
 
   /**
-   * Writes {@code compare.html}, {@code errors.svg} (error against shots) and {@code
-   * ablation-….svg} for each data set and number of shots that has all eight combinations.
+   * Writes {@code compare.html}, {@code errors} (error against shots) and {@code ablation-…} as SVG
+   * and PNG, the latter for each data set and number of shots that has all eight combinations.
    *
    * @param command that made the runs, as it was given
    * @param engine what it ran on
@@ -84,13 +85,13 @@ public final class ComparisonPage {
     sections.add(new Page.Section("Error against shots", page.plots()));
     LinePlot means = page.meanErrors();
     if (means != null) {
-      written.add(svg(folder.resolve("errors.svg"), means));
+      written.addAll(pictures(folder, "errors", means));
     }
     List<Block> ablations = new ArrayList<>();
     for (Map.Entry<String, BarPlot> each : page.ablations().entrySet()) {
       ablations.add(new Block.Picture(each.getValue(), "Ablation: " + each.getKey()));
-      String name = "ablation-%s.svg".formatted(each.getKey().replaceAll("[^A-Za-z0-9.-]+", "-"));
-      written.add(svg(folder.resolve(name), each.getValue()));
+      String name = "ablation-" + each.getKey().replaceAll("[^A-Za-z0-9.-]+", "-");
+      written.addAll(pictures(folder, name, each.getValue()));
     }
     if (!ablations.isEmpty()) {
       sections.add(new Page.Section("Ablation", ablations));
@@ -107,10 +108,13 @@ public final class ComparisonPage {
     return written;
   }
 
-  private static Path svg(Path file, Plot plot) throws IOException {
+  private static List<Path> pictures(Path folder, String name, Plot plot) throws IOException {
+    Path svg = folder.resolve(name + ".svg");
+    Path png = folder.resolve(name + ".png");
     ByteBuffer bytes = ByteBuffer.wrap(plot.svg().getBytes(StandardCharsets.UTF_8));
-    AtomicFile.write(file, channel -> AtomicFile.writeFully(channel, bytes));
-    return file;
+    AtomicFile.write(svg, channel -> AtomicFile.writeFully(channel, bytes));
+    PlotImage.write(plot, png);
+    return List.of(svg, png);
   }
 
   /** Methods down, shots across. */
