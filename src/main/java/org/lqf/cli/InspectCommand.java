@@ -4,13 +4,11 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import org.lqf.model.LinearisedModel;
+import org.lqf.model.Provenance;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -57,7 +55,7 @@ final class InspectCommand implements Callable<Integer> {
     LinearisedModel.Fit fit = model.fit();
     table
         .line("model", path.toString())
-        .line("file", "%d bytes, SHA-256 %s".formatted(Files.size(path), sha256(path)))
+        .line("file", "%d bytes, SHA-256 %s".formatted(Files.size(path), Digests.sha256(path)))
         .line("written by", "lqf %s".formatted(origin.version()))
         .line("backbone", "%s, digest %s".formatted(origin.backbone(), origin.backboneDigest()))
         .line("backbone file", place(path, model))
@@ -86,12 +84,41 @@ final class InspectCommand implements Callable<Integer> {
         .line(
             "head.bias",
             "[%d], norm %.6g".formatted(model.headBias().length, norm(model.headBias())));
+    for (Provenance.Event event : model.provenance().history()) {
+      table.line("changed", change(event));
+    }
+  }
+
+  /** A sentence; the digests of single files are in the JSON. */
+  private static String change(Provenance.Event event) {
+    StringBuilder text = new StringBuilder(event.kind());
+    if (!event.removed().isEmpty()) {
+      text.append(", %d images out".formatted(event.removed().size()));
+    }
+    if (!event.removedClasses().isEmpty()) {
+      text.append(" with class ").append(String.join(", ", event.removedClasses()));
+    }
+    if (!event.added().isEmpty()) {
+      text.append(", %d images in".formatted(event.added().size()));
+    }
+    if (!event.addedClasses().isEmpty()) {
+      text.append(" with class ").append(String.join(", ", event.addedClasses()));
+    }
+    return text.append(
+            "; by %s, ‖∇L‖ %.3g, certified distance %.2g of ‖Δ‖; images before %s, after %s"
+                .formatted(
+                    event.route(),
+                    event.gradientNorm(),
+                    event.certifiedRelativeDistance(),
+                    event.dataDigestBefore(),
+                    event.dataDigestAfter()))
+        .toString();
   }
 
   private static Metrics metrics(Path path, LinearisedModel model) throws IOException {
     return new Metrics()
         .put("fileBytes", Files.size(path))
-        .put("fileSha256", sha256(path))
+        .put("fileSha256", Digests.sha256(path))
         .model(model)
         .put("backboneHint", model.origin().backboneHint())
         .put("labels", model.labels())
@@ -127,14 +154,5 @@ final class InspectCommand implements Callable<Integer> {
       sum += (double) value * value;
     }
     return Math.sqrt(sum);
-  }
-
-  private static String sha256(Path path) throws IOException {
-    try {
-      MessageDigest sha = MessageDigest.getInstance("SHA-256");
-      return HexFormat.of().formatHex(sha.digest(Files.readAllBytes(path)));
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every Java platform must provide SHA-256", e);
-    }
   }
 }

@@ -31,6 +31,9 @@ import picocli.CommandLine.TypeConversionException;
       ExplainCommand.class,
       AuditCommand.class,
       CompareCommand.class,
+      ForgetCommand.class,
+      LearnCommand.class,
+      VerifyForgetCommand.class,
       HelpCommand.class
     },
     versionProvider = Main.Version.class,
@@ -48,6 +51,7 @@ import picocli.CommandLine.TypeConversionException;
       "  lqf inspect photos.lqf",
       "  lqf explain photos.lqf a.jpg --data photos/train",
       "  lqf audit photos.lqf --data photos/train",
+      "  lqf forget photos.lqf --data photos/ --remove cat/a.jpg --out new.lqf",
       "",
       "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
       "LQF_JAVA_OPTS adds options for the JVM, such as -Xmx8g. LQF_DEBUG=1 shows stack traces."

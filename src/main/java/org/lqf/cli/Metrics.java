@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.lqf.engine.Engine;
 import org.lqf.model.AtomicFile;
@@ -41,6 +42,20 @@ final class Metrics {
     boolean unknown = value instanceof Double number && !Double.isFinite(number);
     values.put(name, unknown ? null : value);
     return this;
+  }
+
+  boolean has(String name) {
+    return values.containsKey(name);
+  }
+
+  /** A number that was put and is known. */
+  double number(String name) {
+    return ((Number) Objects.requireNonNull(values.get(name), name)).doubleValue();
+  }
+
+  /** A text that was put and is known. */
+  String text(String name) {
+    return (String) Objects.requireNonNull(values.get(name), name);
   }
 
   /** What the file of a model knows. */

@@ -10,6 +10,7 @@ import org.lqf.image.ImageFile;
 import org.lqf.image.ImageFolder;
 import org.lqf.model.LinearisedModel;
 import org.lqf.model.Provenance;
+import org.lqf.tune.TrainingImages;
 
 /** Finds the very images that a model was trained on, whatever else lies beside them. */
 final class ModelImages {
@@ -17,8 +18,7 @@ final class ModelImages {
   private ModelImages() {}
 
   /**
-   * Finds them by their names, and checks the bytes of each file. A model that does not name its
-   * images must be given exactly these, which its digest tells.
+   * All images of a model.
    *
    * @param roots folders with a folder per class, or with train and test inside; at least one
    * @param notes is added to
@@ -27,9 +27,33 @@ final class ModelImages {
    */
   static ImageFolder find(LinearisedModel model, List<Path> roots, List<String> notes)
       throws IOException {
-    if (model.provenance().images().isEmpty()) {
-      return byDigest(model, roots, notes);
-    }
+    List<Provenance.Image> named = model.provenance().images();
+    return named.isEmpty()
+        ? byDigest(model, roots, notes)
+        : find(named, model.labels(), roots, notes);
+  }
+
+  /**
+   * The images that a model was trained on, by name. A model that does not name them must be given
+   * exactly these, which its digest tells.
+   */
+  static List<Provenance.Image> named(LinearisedModel model, List<Path> roots, List<String> notes)
+      throws IOException {
+    List<Provenance.Image> named = model.provenance().images();
+    return named.isEmpty()
+        ? TrainingImages.provenance(byDigest(model, roots, notes)).images()
+        : named;
+  }
+
+  /**
+   * Some images by their names; the bytes of each file are checked.
+   *
+   * @param wanted at least one
+   * @param labels of the classes; the position is the label
+   */
+  static ImageFolder find(
+      List<Provenance.Image> wanted, List<String> labels, List<Path> roots, List<String> notes)
+      throws IOException {
     Map<String, ImageFile> there = new HashMap<>();
     ImageFolder first = null;
     for (Path root : roots) {
@@ -48,21 +72,21 @@ final class ModelImages {
       throw new IllegalArgumentException("no folder of images");
     }
     List<ImageFile> chosen = new ArrayList<>();
-    for (Provenance.Image image : model.provenance().images()) {
+    for (Provenance.Image image : wanted) {
       ImageFile file = there.remove(image.name());
       if (file == null) {
         throw new IOException(
             "%s is not in %s, but the model was trained on it; give the same images, several times --data where they are in several places"
                 .formatted(image.name(), roots));
       }
-      chosen.add(new ImageFile(file.path(), image.name(), label(model, image.name())));
+      chosen.add(new ImageFile(file.path(), image.name(), label(labels, image.name())));
     }
-    ImageFolder images = first.with(model.labels(), chosen);
-    checkBytes(model, images);
+    ImageFolder images = first.with(labels, chosen);
+    checkBytes(wanted, images);
     if (!there.isEmpty()) {
-      String some = there.keySet().stream().sorted().limit(1).findFirst().orElseThrow();
+      String some = there.keySet().stream().sorted().findFirst().orElseThrow();
       notes.add(
-          "%d images are there that the model was not trained on, such as %s; not used"
+          "%d images are there that are not the model's, such as %s; not used"
               .formatted(there.size(), some));
     }
     return images;
@@ -73,19 +97,25 @@ final class ModelImages {
     return ImageFolder.hasTrainTest(root) ? root.resolve("train") : root;
   }
 
-  private static int label(LinearisedModel model, String name) throws IOException {
-    int label = model.labels().indexOf(name.substring(0, Math.max(0, name.indexOf('/'))));
+  /** The class of an image: its folder. */
+  static String folder(String name) {
+    return name.substring(0, Math.max(0, name.indexOf('/')));
+  }
+
+  private static int label(List<String> labels, String name) throws IOException {
+    int label = labels.indexOf(folder(name));
     if (label < 0) {
       throw new IOException(
-          "the model names an image %s, but its classes are %s".formatted(name, model.labels()));
+          "the model names an image %s, but its classes are %s".formatted(name, labels));
     }
     return label;
   }
 
-  private static void checkBytes(LinearisedModel model, ImageFolder images) throws IOException {
+  private static void checkBytes(List<Provenance.Image> wanted, ImageFolder images)
+      throws IOException {
     List<String> digests = images.fileDigests();
     for (int i = 0; i < digests.size(); i++) {
-      String expected = model.provenance().images().get(i).sha256();
+      String expected = wanted.get(i).sha256();
       if (!digests.get(i).equals(expected)) {
         throw new IOException(
             "%s is not the file that the model was trained on: its SHA-256 is %s, the model says %s"

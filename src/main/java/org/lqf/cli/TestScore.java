@@ -58,6 +58,15 @@ final class TestScore {
     return confusions.accuracy();
   }
 
+  /** Images that another model gave another class. */
+  int differentFrom(TestScore other) {
+    int different = 0;
+    for (int i = 0; i < labels.length; i++) {
+      different += given[i] == other.given[i] ? 0 : 1;
+    }
+    return different;
+  }
+
   /** Of the accuracy, as for another sample of as many images. */
   double standardError() {
     return Math.sqrt(accuracy() * (1 - accuracy()) / images());

@@ -53,7 +53,13 @@ final class TrainedModel implements AutoCloseable {
       int threads,
       ProgressDisplay display)
       throws IOException {
-    ModelFile input = ModelFile.open(file, graph);
+    return open(engine, ModelFile.open(file, graph), data, threads, display);
+  }
+
+  /** The same of a model that was read. */
+  static TrainedModel open(
+      Engine engine, ModelFile input, List<Path> data, int threads, ProgressDisplay display)
+      throws IOException {
     LinearisedModel model = input.model();
     List<String> notes = new ArrayList<>();
     ImageFolder images = ModelImages.find(model, data, notes);
@@ -114,6 +120,13 @@ final class TrainedModel implements AutoCloseable {
       dual = Dual.of(fitted, display::step);
     }
     return dual;
+  }
+
+  /** {@link #dual}, from now on owned by the caller. */
+  Dual takeDual() throws IOException {
+    Dual taken = dual();
+    dual = null;
+    return taken;
   }
 
   @Override

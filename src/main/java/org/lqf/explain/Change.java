@@ -1,6 +1,7 @@
 package org.lqf.explain;
 
 import org.lqf.model.LinearisedModel;
+import org.lqf.model.Provenance;
 
 /**
  * A new displacement for other images, with its receipt.
@@ -9,13 +10,19 @@ import org.lqf.model.LinearisedModel;
  */
 public record Change(float[] delta, Receipt receipt) {
 
+  /** The model with this Δ, for images that are not known by name. */
+  public LinearisedModel applyTo(LinearisedModel old, String dataDigest) {
+    return applyTo(old, dataDigest, Provenance.UNKNOWN);
+  }
+
   /**
    * The model with this Δ.
    *
-   * @param old the model that was changed
+   * @param old the model that was changed, with the classes that it has now
    * @param dataDigest identity of the images that Δ now belongs to
+   * @param provenance these images, and what was done
    */
-  public LinearisedModel applyTo(LinearisedModel old, String dataDigest) {
+  public LinearisedModel applyTo(LinearisedModel old, String dataDigest, Provenance provenance) {
     LinearisedModel.Origin origin = old.origin();
     LinearisedModel.Fit fit = old.fit();
     return new LinearisedModel(
@@ -39,6 +46,7 @@ public record Change(float[] delta, Receipt receipt) {
             fit.targetScale(),
             fit.ridge(),
             receipt.certificate().loss(),
-            receipt.certificate().gradientNorm()));
+            receipt.certificate().gradientNorm()),
+        provenance);
   }
 }

@@ -87,8 +87,10 @@ abstract class ChangedInverse {
   /** target −= rowsᵀ·x. */
   private static void subtractTransposed(double[] rows, double[] x, double[] target) {
     for (int i = 0; i < x.length; i++) {
+      double factor = x[i];
+      int at = i * target.length;
       for (int k = 0; k < target.length; k++) {
-        target[k] -= rows[i * target.length + k] * x[i];
+        target[k] -= rows[at + k] * factor;
       }
     }
   }
@@ -103,30 +105,44 @@ abstract class ChangedInverse {
     }
   }
 
-  /** Without some images S: G_kk − G_kS (G_SS)⁻¹ G_Sk. */
+  /** Without some rows S: G_kk − G_kS (G_SS)⁻¹ G_Sk; what stays keeps its order. */
   static final class Without extends ChangedInverse implements AutoCloseable {
-    private final int[] removed;
-    private final double[] rows; // G_S [|S|·C, N·C]
+    private final int[] removed; // rows of G
+    private final boolean[] gone; // by row of G
+    private final double[] rows; // G_S [|S|, N·C]
     private final SymmetricMatrix inner; // factor of G_SS
 
+    /**
+     * Factorises G_SS.
+     *
+     * @param removed rows of G, distinct
+     */
     Without(Dual dual, int[] removed) {
       super(dual);
-      this.removed = removed;
-      int classes = dual.classes();
+      this.removed = removed.clone();
+      this.gone = new boolean[dual.side()];
       int side = dual.side();
-      int count = removed.length * classes;
+      int count = removed.length;
       rows = new double[Math.multiplyExact(count, side)];
-      double[] block = new double[count * count];
-      for (int s = 0; s < removed.length; s++) {
-        double[] own = dual.rows(removed[s] * classes, classes);
-        System.arraycopy(own, 0, rows, s * classes * side, own.length);
+      double[] block = new double[Math.multiplyExact(count, count)];
+      for (int s = 0; s < count; s++) {
+        System.arraycopy(dual.rows(removed[s], 1), 0, rows, s * side, side);
+        gone[removed[s]] = true;
       }
       for (int i = 0; i < count; i++) {
         for (int j = 0; j < count; j++) {
-          block[i * count + j] = rows[i * side + removed[j / classes] * classes + j % classes];
+          block[i * count + j] = rows[i * side + removed[j]];
         }
       }
       inner = factor(dual.engine(), block, count);
+    }
+
+    /** The rows of some images with all their classes. */
+    static Without images(Dual dual, int[] images) {
+      int classes = dual.classes();
+      int[] rows = new int[images.length * classes];
+      Arrays.setAll(rows, k -> images[k / classes] * classes + k % classes);
+      return new Without(dual, rows);
     }
 
     @Override
@@ -147,49 +163,30 @@ abstract class ChangedInverse {
       return gather(alpha);
     }
 
-    /** The values of the removed images. */
+    /** The values of the removed rows. */
     private double[] at(double[] all) {
-      int classes = dual.classes();
-      double[] some = new double[removed.length * classes];
-      for (int s = 0; s < removed.length; s++) {
-        System.arraycopy(all, removed[s] * classes, some, s * classes, classes);
-      }
+      double[] some = new double[removed.length];
+      Arrays.setAll(some, s -> all[removed[s]]);
       return some;
     }
 
-    /** The values of the images that stay. */
+    /** The values of the rows that stay. */
     private double[] gather(double[] all) {
-      int classes = dual.classes();
-      double[] some = new double[all.length - removed.length * classes];
-      boolean[] out = removedMask();
-      for (int i = 0, to = 0; i < out.length; i++) {
-        if (!out[i]) {
-          System.arraycopy(all, i * classes, some, to, classes);
-          to += classes;
+      double[] some = new double[all.length - removed.length];
+      for (int row = 0, to = 0; row < gone.length; row++) {
+        if (!gone[row]) {
+          some[to++] = all[row];
         }
       }
       return some;
     }
 
     private double[] spread(double[] some) {
-      int classes = dual.classes();
-      double[] all = new double[dual.side()];
-      boolean[] out = removedMask();
-      for (int i = 0, from = 0; i < out.length; i++) {
-        if (!out[i]) {
-          System.arraycopy(some, from, all, i * classes, classes);
-          from += classes;
-        }
+      double[] all = new double[gone.length];
+      for (int row = 0, from = 0; row < gone.length; row++) {
+        all[row] = gone[row] ? 0 : some[from++];
       }
       return all;
-    }
-
-    private boolean[] removedMask() {
-      boolean[] out = new boolean[dual.images()];
-      for (int image : removed) {
-        out[image] = true;
-      }
-      return out;
     }
 
     @Override

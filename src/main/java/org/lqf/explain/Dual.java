@@ -161,6 +161,11 @@ public final class Dual implements AutoCloseable {
     return inverse.read(i * classes, j * classes, classes, classes);
   }
 
+  /** Rows [row, end) of the lower triangle with the square on the diagonal, [end − row, end]. */
+  double[] lower(int row, int end) {
+    return inverse.read(row, 0, end - row, end);
+  }
+
   /** Rows of G that are read at a time by those who walk over it. */
   int tileRows() {
     return Math.max(1, Math.min(side(), TILE / side()));

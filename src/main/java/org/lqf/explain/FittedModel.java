@@ -76,7 +76,8 @@ public final class FittedModel implements AutoCloseable {
     return engine;
   }
 
-  Plan plan() {
+  /** Owned by this; every method here overwrites its last forward. */
+  public Plan plan() {
     return plan;
   }
 

@@ -7,7 +7,8 @@ import org.lqf.solve.Certificate;
  * backbone and the head, is kept: the claim is that Δ is that of a training on the remaining images
  * from this point.
  *
- * @param route "gram" (update of the Gram inverse) or "cg" (warm-started conjugate gradients)
+ * @param route "gram" (update of the Gram inverse), "gram anew" (a Gram matrix of the changed
+ *     images) or "cg" (warm-started conjugate gradients)
  * @param imagesBefore N of the old model
  * @param removed images taken out
  * @param added images put in

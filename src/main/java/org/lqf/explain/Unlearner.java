@@ -3,12 +3,14 @@ package org.lqf.explain;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.Objects;
+import java.util.stream.IntStream;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.SymmetricMatrix;
 import org.lqf.solve.Certificate;
 import org.lqf.solve.Checkpoint;
 import org.lqf.solve.ConjugateGradient;
 import org.lqf.solve.GramMatrix;
+import org.lqf.solve.GramSolver;
 import org.lqf.solve.LeastSquares;
 import org.lqf.solve.Progress;
 import org.lqf.solve.Samples;
@@ -29,13 +31,17 @@ import org.lqf.solve.Solution;
  */
 public record Unlearner(double tolerance, int iterations) {
 
+  private static final String GRAM = "gram";
+  private static final String ANEW = "gram anew";
+  private static final String CG = "cg";
+
   private static final int MAX_REFINEMENTS = 4;
 
   /** A refinement must bring the gradient to less than this part of what it was. */
   private static final double WORTHWHILE = 0.5;
 
   /** Rows of G that an update holds on the heap, in doubles. */
-  private static final long MAX_ROWS = 1L << 26;
+  private static final long MAX_ROWS = 1L << 27;
 
   /** Tight enough that single precision is the limit. */
   public static final Unlearner DEFAULT = new Unlearner(1e-4, 2000);
@@ -50,7 +56,12 @@ public record Unlearner(double tolerance, int iterations) {
 
   /** Whether the dual route can take this many images out of, or put them into, a dual. */
   public static boolean fitsDual(Dual dual, int images) {
-    return (long) images * dual.classes() * dual.side() <= MAX_ROWS;
+    return fitsRows(dual, (long) images * dual.classes());
+  }
+
+  /** The same for rows. */
+  public static boolean fitsRows(Dual dual, long rows) {
+    return rows * dual.side() <= MAX_ROWS;
   }
 
   /**
@@ -64,8 +75,27 @@ public record Unlearner(double tolerance, int iterations) {
   public Change forget(FittedModel fitted, Dual dual, int[] removed) throws IOException {
     checkRemoval(fitted, removed);
     Samples rest = SampleSelection.without(fitted.samples(), removed);
-    try (ChangedInverse.Without inverse = new ChangedInverse.Without(dual, removed.clone())) {
-      return solve(fitted, inverse, rest, removed.length, 0);
+    try (ChangedInverse.Without inverse = ChangedInverse.Without.images(dual, removed)) {
+      return solve(fitted, inverse, rest, scope(fitted, removed.length, 0));
+    }
+  }
+
+  /**
+   * Takes images, classes or both out by a dual that still has them; the dual may know more images
+   * than the model that was changed last.
+   *
+   * @param after the changed problem: its images and classes are what is left of the dual's, in the
+   *     dual's order
+   * @param rows of the dual that are left out, distinct: i·C + c is class c of image i
+   */
+  public Change forget(FittedModel after, Dual dual, int[] rows, Scope scope) throws IOException {
+    if (dual.side() - rows.length != after.images() * after.classes()) {
+      throw new IllegalArgumentException(
+          "%d of %d rows of the dual are left out, which leaves no %d images × %d classes"
+              .formatted(rows.length, dual.side(), after.images(), after.classes()));
+    }
+    try (ChangedInverse.Without inverse = new ChangedInverse.Without(dual, rows)) {
+      return solve(after, inverse, after.samples(), scope);
     }
   }
 
@@ -73,7 +103,7 @@ public record Unlearner(double tolerance, int iterations) {
   public Change forget(FittedModel fitted, int[] removed, Progress progress) throws IOException {
     checkRemoval(fitted, removed);
     Samples rest = SampleSelection.without(fitted.samples(), removed);
-    return solve(fitted, rest, removed.length, 0, progress);
+    return solve(fitted, rest, scope(fitted, removed.length, 0), progress);
   }
 
   /**
@@ -82,38 +112,85 @@ public record Unlearner(double tolerance, int iterations) {
    * @param added with targets; they come behind the old ones
    */
   public Change learn(FittedModel fitted, Dual dual, Samples added) throws IOException {
-    int count = added.size() * fitted.classes();
-    double[] cross = new double[Math.multiplyExact(count, dual.side())];
-    CrossKernel.forEach(
+    Samples union = SampleUnion.of(fitted.samples(), added);
+    return learn(fitted, dual, added, union, scope(fitted, 0, added.size()));
+  }
+
+  /**
+   * Adds images by the dual of those before.
+   *
+   * @param after the changed problem: the dual's images, then the new ones
+   */
+  public Change learn(FittedModel after, Dual dual, Scope scope) throws IOException {
+    int[] old = IntStream.range(0, dual.images()).toArray();
+    Samples added = SampleSelection.without(after.samples(), old);
+    return learn(after, dual, added, after.samples(), scope);
+  }
+
+  private Change learn(FittedModel fitted, Dual dual, Samples added, Samples union, Scope scope)
+      throws IOException {
+    int classes = fitted.classes();
+    int count = added.size() * classes;
+    int side = dual.side();
+    double[] cross = new double[Math.multiplyExact(count, side)];
+    CrossKernel.forEach( // where the problem is the changed one, rows go on with the new images
         fitted,
         added,
-        (first, n, rows, own) ->
-            System.arraycopy(rows, 0, cross, first * fitted.classes() * dual.side(), rows.length));
+        (first, n, rows, diagonal) -> {
+          int length = rows.length / (n * classes);
+          for (int row = 0; row < n * classes; row++) {
+            System.arraycopy(rows, row * length, cross, (first * classes + row) * side, side);
+          }
+        });
     double[] own;
     try (SymmetricMatrix kernel =
         GramMatrix.of(fitted.engine(), fitted.plan(), added, Progress.NONE)) {
       own = kernel.toArray();
     }
     double[] residual = fitted.errors(added, null);
-    Samples union = SampleUnion.of(fitted.samples(), added);
     try (ChangedInverse.With inverse = new ChangedInverse.With(dual, cross, own, residual)) {
-      return solve(fitted, inverse, union, 0, added.size());
+      return solve(fitted, inverse, union, scope);
     }
   }
 
   /** Adds images of the known classes by conjugate gradients. */
   public Change learn(FittedModel fitted, Samples added, Progress progress) throws IOException {
     Samples union = SampleUnion.of(fitted.samples(), added);
-    return solve(fitted, union, 0, added.size(), progress);
+    return solve(fitted, union, scope(fitted, 0, added.size()), progress);
   }
 
   /** The optimum of the model's own images by conjugate gradients from the model's Δ. */
   public Change polish(FittedModel fitted, Progress progress) throws IOException {
-    return solve(fitted, fitted.samples(), 0, 0, progress);
+    return polish(fitted, scope(fitted, 0, 0), progress);
   }
 
-  private Change solve(
-      FittedModel fitted, ChangedInverse inverse, Samples samples, int removed, int added)
+  /**
+   * The same after a change.
+   *
+   * @param after the changed problem; its Δ is where the search starts
+   */
+  public Change polish(FittedModel after, Scope scope, Progress progress) throws IOException {
+    return solve(after, after.samples(), scope, progress);
+  }
+
+  /** The optimum of the changed problem by a Gram matrix of its own, whatever was known before. */
+  public Change anew(FittedModel after, Scope scope, Progress progress) throws IOException {
+    try (LeastSquares problem =
+            new LeastSquares(after.engine(), after.plan(), after.samples(), after.ridge());
+        DeviceVector delta = after.engine().vector(after.delta().length())) {
+      Solution solution = GramSolver.solve(problem, delta, progress);
+      return change(after, ANEW, scope, solution.iterations(), solution.certificate(), delta);
+    }
+  }
+
+  /** What a change is about, for its receipt: images of the model before, taken out, put in. */
+  public record Scope(int imagesBefore, int removed, int added) {}
+
+  private static Scope scope(FittedModel fitted, int removed, int added) {
+    return new Scope(fitted.images(), removed, added);
+  }
+
+  private Change solve(FittedModel fitted, ChangedInverse inverse, Samples samples, Scope scope)
       throws IOException {
     double mu = fitted.ridge() * samples.size();
     double[] alpha = inverse.shift(inverse.alpha(), mu);
@@ -151,12 +228,11 @@ public record Unlearner(double tolerance, int iterations) {
       if (check == null) {
         throw new ArithmeticException("the gradient of the changed problem is not a number");
       }
-      return change(fitted, "gram", removed, added, refinements, check.certificate(), best);
+      return change(fitted, GRAM, scope, refinements, check.certificate(), best);
     }
   }
 
-  private Change solve(
-      FittedModel fitted, Samples samples, int removed, int added, Progress progress)
+  private Change solve(FittedModel fitted, Samples samples, Scope scope, Progress progress)
       throws IOException {
     try (LeastSquares problem =
             new LeastSquares(fitted.engine(), fitted.plan(), samples, fitted.ridge());
@@ -166,21 +242,19 @@ public record Unlearner(double tolerance, int iterations) {
       Certificate start = problem.certify(delta.set(fitted.delta()), gradient);
       double relative = tolerance * first / start.gradientNorm();
       if (relative >= 1) {
-        return change(fitted, "cg", removed, added, 0, start, delta);
+        return change(fitted, CG, scope, 0, start, delta);
       }
       Solution solution =
           new ConjugateGradient(relative, iterations)
               .solve(problem, null, delta, progress, Checkpoint.NONE);
-      return change(
-          fitted, "cg", removed, added, solution.iterations(), solution.certificate(), delta);
+      return change(fitted, CG, scope, solution.iterations(), solution.certificate(), delta);
     }
   }
 
   private static Change change(
       FittedModel fitted,
       String route,
-      int removed,
-      int added,
+      Scope scope,
       int iterations,
       Certificate certificate,
       DeviceVector delta) {
@@ -188,7 +262,15 @@ public record Unlearner(double tolerance, int iterations) {
     double norm = delta.norm();
     double change = delta.add(-1, fitted.delta()).norm();
     Receipt receipt =
-        new Receipt(route, fitted.images(), removed, added, iterations, certificate, norm, change);
+        new Receipt(
+            route,
+            scope.imagesBefore,
+            scope.removed,
+            scope.added,
+            iterations,
+            certificate,
+            norm,
+            change);
     return new Change(values, receipt);
   }
 

@@ -174,6 +174,14 @@ public record LinearisedModel(
     return headed;
   }
 
+  /** The same model for a file from which the backbone's lies elsewhere; "" if not known. */
+  public LinearisedModel withBackboneHint(String hint) {
+    Origin there =
+        new Origin(origin.backbone, origin.backboneDigest, hint, origin.dataDigest, origin.version);
+    return new LinearisedModel(
+        there, input, labels, headWeight, headBias, linearised, delta, fit, provenance);
+  }
+
   /**
    * Reads a model file.
    *
@@ -231,7 +239,7 @@ public record LinearisedModel(
     new Safetensors(texts, tensors).write(file);
   }
 
-  private static LinearisedModel decode(Safetensors content) throws JsonProcessingException {
+  private static LinearisedModel decode(Safetensors content) throws IOException {
     Map<String, String> texts = content.metadata();
     return new LinearisedModel(
         new Origin(

@@ -1,10 +1,10 @@
 package org.lqf.model;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -86,8 +86,8 @@ public record Provenance(List<Image> images, List<Event> history) {
     return new Provenance(others, events);
   }
 
-  /** Into the metadata of a model's file; what is empty is left out. */
-  void write(Map<String, String> texts) throws JsonProcessingException {
+  /** Into the metadata of a file; what is empty is left out. */
+  public void write(Map<String, String> texts) throws IOException {
     if (!images.isEmpty()) {
       ObjectNode names = JsonNodeFactory.instance.objectNode();
       images.forEach(image -> names.put(image.name, image.sha256));
@@ -100,8 +100,8 @@ public record Provenance(List<Image> images, List<Event> history) {
     }
   }
 
-  /** From the metadata of a model's file. */
-  static Provenance read(Map<String, String> texts) throws JsonProcessingException {
+  /** From the metadata of a file. */
+  public static Provenance read(Map<String, String> texts) throws IOException {
     List<Image> images = new ArrayList<>();
     String names = texts.getOrDefault("images", "{}");
     for (Map.Entry<String, JsonNode> image : Json.MAPPER.readTree(names).properties()) {

@@ -20,7 +20,6 @@ import org.lqf.model.InputSpec;
 import org.lqf.model.LinearisedModel;
 import org.lqf.solve.Checkpoint;
 import org.lqf.solve.ConjugateGradient;
-import org.lqf.solve.GramMatrix;
 import org.lqf.solve.GramSolver;
 import org.lqf.solve.LeastSquares;
 import org.lqf.solve.Samples;
@@ -78,7 +77,7 @@ final class Fitting {
           config.ridge().isPresent()
               ? config.ridge().getAsDouble()
               : LqfConfig.DEFAULT_RELATIVE_RIDGE * RowNorm.meanSquare(engine, plan, images);
-      SolverChoice choice = choose(network, plan);
+      SolverChoice choice = SolverChoice.of(config, plan, images.size());
       listener.note("solver %s: %s".formatted(choice.solver(), choice.reason()));
       String dataDigest = folder.digest();
       double damping = Double.NaN;
@@ -151,7 +150,6 @@ final class Fitting {
     }
   }
 
-  /** Fits the linear probe on the pooled features of the training images. */
   private LinearProbe probe(TrainingImages samples) throws IOException {
     listener.phase("linear probe");
     return LinearProbe.of(engine, sized, samples, images.labels(), folder.classes().size(), batch);
@@ -169,18 +167,6 @@ final class Fitting {
       weight[i] = (float) (deviation * random.nextGaussian());
     }
     return sized.withHead(weight, bias, folder.classes());
-  }
-
-  private SolverChoice choose(Backbone network, Plan plan) {
-    double macs = Macs.of(network);
-    return SolverChoice.of(
-        config,
-        images.size(),
-        plan.classes(),
-        macs,
-        GramMatrix.work(plan, images.size(), macs),
-        GramMatrix.bytes(images.size(), plan.classes(), plan.parameters()),
-        FreeMemory.bytes());
   }
 
   /** Inverted factors with their damping, or neither. */

@@ -1,18 +1,39 @@
 package org.lqf.tune;
 
+import org.lqf.engine.Plan;
+import org.lqf.solve.GramMatrix;
+
 /**
  * Which solver runs, and why.
  *
  * @param solver never AUTO
  * @param reason a sentence without its full stop
  */
-record SolverChoice(Solver solver, String reason) {
+public record SolverChoice(Solver solver, String reason) {
 
   /** Passes over the images that conjugate gradients usually take to the default tolerance. */
   private static final double USUAL_PASSES = 200;
 
   /** Part of the free memory that the Gram matrix may take. */
   private static final double MEMORY_SHARE = 0.5;
+
+  /** The choice on this machine as it is now. */
+  static SolverChoice of(LqfConfig config, Plan plan, long images) {
+    double macs = Macs.of(plan.backbone());
+    return of(
+        config,
+        images,
+        plan.classes(),
+        macs,
+        GramMatrix.work(plan, images, macs),
+        GramMatrix.bytes(images, plan.classes(), plan.parameters()),
+        FreeMemory.bytes());
+  }
+
+  /** What {@link Solver#AUTO} would choose for images that are not augmented. */
+  public static SolverChoice usual(Plan plan, long images) {
+    return of(LqfConfig.defaults(), plan, images);
+  }
 
   /**
    * @param macs multiply-adds of one forward pass of one image

@@ -68,7 +68,7 @@ public final class TrainingImages implements Samples {
     ImageDataset images = prepare(folder, model.input(), readers);
     LqfConfig config = LqfConfig.defaults().withReaders(readers);
     int batch = batch(network, folder.size(), false);
-    int classes = model.labels().size();
+    int classes = folder.classes().size();
     return new TrainingImages(images, classes, model.fit().targetScale(), batch, config, listener);
   }
 

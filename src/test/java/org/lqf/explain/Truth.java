@@ -120,6 +120,32 @@ final class Truth {
     return out;
   }
 
+  /**
+   * Δ of a training on some outputs of some images: row i·C + c is output c of image i,
+   * [parameters] of the network with all classes.
+   */
+  double[] deltaOfRows(int[] rows, double mu) {
+    int side = rows.length;
+    double[][] system = new double[side][side + 1];
+    for (int i = 0; i < side; i++) {
+      for (int j = 0; j < side; j++) {
+        system[i][j] = kernel[rows[i]][rows[j]];
+      }
+      system[i][i] += mu;
+      double y = label(rows[i] / C) == rows[i] % C ? TinyProblem.SCALE : 0;
+      system[i][side] = y - base.get(rows[i] / C)[rows[i] % C];
+    }
+    double[] alpha = eliminate(system);
+    double[] delta = new double[row(0).length];
+    for (int i = 0; i < side; i++) {
+      double[] row = row(rows[i]);
+      for (int k = 0; k < delta.length; k++) {
+        delta[k] += alpha[i] * row[k];
+      }
+    }
+    return delta;
+  }
+
   /** Δ = Jᵀα, [parameters]. */
   double[] delta(int[] images, double[] alpha) {
     double[] delta = new double[row(0).length];
