@@ -8,7 +8,9 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.lqf.model.LinearisedModel;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 
 /** What the commands that change a model's images have in common. */
@@ -24,7 +26,6 @@ final class ChangeOptions {
   @Option(
       names = "--data",
       paramLabel = "DIR",
-      required = true,
       description =
           "Where the images are that it was trained on: a folder per class, or a folder with train/ and test/. "
               + "Others may lie beside them. Several times where they are in several places.")
@@ -80,7 +81,16 @@ final class ChangeOptions {
     return Objects.requireNonNull(file);
   }
 
+  /** May be empty. */
   List<Path> data() {
+    return data;
+  }
+
+  /** At least one. */
+  List<Path> requiredData(CommandSpec command) {
+    if (data.isEmpty()) {
+      throw new ParameterException(command.commandLine(), "Missing required option: '--data=DIR'");
+    }
     return data;
   }
 

@@ -14,9 +14,13 @@ final class Digests {
 
   /** SHA-256 of a file's bytes, 64 hexadecimal digits. */
   static String sha256(Path file) throws IOException {
+    return sha256(Files.readAllBytes(file));
+  }
+
+  static String sha256(byte[] bytes) {
     try {
       MessageDigest sha = MessageDigest.getInstance("SHA-256");
-      return HexFormat.of().formatHex(sha.digest(Files.readAllBytes(file)));
+      return HexFormat.of().formatHex(sha.digest(bytes));
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException("every Java platform must provide SHA-256", e);
     }

@@ -83,17 +83,18 @@ final class ForgetCommand implements Callable<Integer> {
           command.commandLine(),
           "name what is to be forgotten: --remove, --remove-list or --remove-class");
     }
+    List<Path> data = options.requiredData(command);
     ModelFile model = options.open();
     options.check(model);
     List<String> notes = new ArrayList<>();
-    List<Provenance.Image> before = ModelImages.named(model.model(), options.data(), notes);
+    List<Provenance.Image> before = ModelImages.named(model.model(), data, notes);
     List<Provenance.Image> removed = removed(model.model(), before);
     try (ProgressDisplay display =
             new ProgressDisplay(command.commandLine().getErr(), options.quiet());
         Engine engine = options.device().open(command)) {
       int threads = options.device().threads();
       long start = System.nanoTime();
-      ModelChange change = change(model, before, removed, classes, options.data(), notes);
+      ModelChange change = change(model, before, removed, classes, data, notes);
       if (newHead) {
         change = change.withNewHead(engine, threads, display);
       }

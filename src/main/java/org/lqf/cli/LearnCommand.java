@@ -63,6 +63,7 @@ final class LearnCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     CommandSpec command = Objects.requireNonNull(spec);
+    List<Path> data = options.requiredData(command);
     ModelFile model = options.open();
     options.check(model);
     List<String> notes = new ArrayList<>();
@@ -78,9 +79,8 @@ final class LearnCommand implements Callable<Integer> {
                   String.join(", ", unknown),
                   String.join(", ", model.model().labels())));
     }
-    ImageFolder known = ModelImages.find(model.model(), options.data(), notes);
-    List<Provenance.Image> before =
-        ModelImages.named(model.model(), options.data(), new ArrayList<>());
+    ImageFolder known = ModelImages.find(model.model(), data, notes);
+    List<Provenance.Image> before = ModelImages.named(model.model(), data, new ArrayList<>());
     List<Provenance.Image> more = TrainingImages.provenance(added).images();
     Set<String> names = new HashSet<>(before.stream().map(Provenance.Image::name).toList());
     for (Provenance.Image image : more) {

@@ -34,6 +34,7 @@ import picocli.CommandLine.TypeConversionException;
       ForgetCommand.class,
       LearnCommand.class,
       VerifyForgetCommand.class,
+      MergeCommand.class,
       HelpCommand.class
     },
     versionProvider = Main.Version.class,

@@ -1,11 +1,13 @@
 package org.lqf.cli;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.lqf.engine.Engine;
@@ -35,7 +37,8 @@ import org.lqf.tune.TrainingImages;
  * @param imagesBefore of the model, in its order
  * @param start the linearisation point and Δ that the search starts from, with the classes and the
  *     number of images of the model after
- * @param images of the model after: those of before without the removed ones, then the added ones
+ * @param images of the model after: those of before without the removed ones, then the added ones;
+ *     null where they are not there, which {@link #solve} needs
  * @param removed named by the model
  * @param added named by their folder
  */
@@ -45,7 +48,7 @@ record ModelChange(
     Backbone backbone,
     List<Provenance.Image> imagesBefore,
     LinearisedModel start,
-    ImageFolder images,
+    @Nullable ImageFolder images,
     List<Provenance.Image> removed,
     List<Provenance.Image> added) {
 
@@ -98,7 +101,7 @@ record ModelChange(
       throws IOException {
     display.phase("reading images");
     Backbone network = start.attach(backbone);
-    TrainingImages samples = TrainingImages.of(start, network, images, threads, display);
+    TrainingImages samples = TrainingImages.of(start, network, presentImages(), threads, display);
     try (FittedModel after = FittedModel.open(engine, backbone, start, samples, samples.batch())) {
       return result(change(after, route, dual, display));
     }
@@ -111,7 +114,7 @@ record ModelChange(
   Result retrain(Engine engine, int threads, ProgressDisplay display) throws IOException {
     LinearisedModel zero = ClassChange.withDelta(start, new float[start.delta().length]);
     Backbone network = zero.attach(backbone);
-    TrainingImages samples = TrainingImages.of(zero, network, images, threads, display);
+    TrainingImages samples = TrainingImages.of(zero, network, presentImages(), threads, display);
     try (FittedModel after = FittedModel.open(engine, backbone, zero, samples, samples.batch())) {
       Unlearner.Scope scope =
           new Unlearner.Scope(imagesBefore.size(), removed.size(), added.size());
@@ -190,7 +193,7 @@ record ModelChange(
   /** The same from a head that is computed from the images after alone; Δ starts where it was. */
   ModelChange withNewHead(Engine engine, int threads, ProgressDisplay display) throws IOException {
     ModelFile model = new ModelFile(before, backbone);
-    ProbeHead head = ProbeHead.of(engine, model, images, threads, display);
+    ProbeHead head = ProbeHead.of(engine, model, presentImages(), threads, display);
     return new ModelChange(
         kind,
         before,
@@ -202,6 +205,19 @@ record ModelChange(
         added);
   }
 
+  /** Where the files are not there: of their names and digests, marked as such. */
+  private String namesDigest() {
+    StringBuilder text = new StringBuilder();
+    for (Provenance.Image image : imagesAfter()) {
+      text.append(image.sha256()).append("  ").append(image.name()).append('\n');
+    }
+    return "names:" + Digests.sha256(text.toString().getBytes(StandardCharsets.UTF_8));
+  }
+
+  ImageFolder presentImages() {
+    return Objects.requireNonNull(images, "the images are not there");
+  }
+
   /** The names of the images after, in their order. */
   List<Provenance.Image> imagesAfter() {
     List<Provenance.Image> after = new ArrayList<>(imagesBefore);
@@ -210,8 +226,9 @@ record ModelChange(
     return after;
   }
 
-  private Result result(Change change) throws IOException {
-    String digest = images.digest();
+  /** The solution with what is told about it. */
+  Result result(Change change) throws IOException {
+    String digest = images == null ? namesDigest() : images.digest();
     Receipt receipt = change.receipt();
     Provenance.Event event =
         new Provenance.Event(

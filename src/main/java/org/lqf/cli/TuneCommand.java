@@ -104,6 +104,14 @@ final class TuneCommand implements Callable<Integer> {
   private @Nullable Path factors;
 
   @Option(
+      names = "--like",
+      paramLabel = "MODEL.lqf",
+      description =
+          "Starts from this model's linearisation point: its head, layers, size, target scale and "
+              + "ridge. Models that are to be merged need that.")
+  private @Nullable Path like;
+
+  @Option(
       names = "--metrics-json",
       paramLabel = "FILE",
       description = "Writes the results for machines, replacing the file.")
@@ -125,6 +133,10 @@ final class TuneCommand implements Callable<Integer> {
     Path graph = backbone != null ? backbone : shipped(command, "--backbone", SHIPPED_NETWORK);
     Path images = data != null ? data : shipped(command, "--data", SHIPPED_IMAGES);
     Backbone network = ModelFile.readBackbone(graph);
+    LinearisedModel point = like == null ? null : ModelFile.read(like);
+    if (point != null) {
+      point.attach(network); // refuses another network before the work
+    }
     if (out != null && Files.exists(out) && !force) {
       throw new IOException(out + " is already there; give --force to replace it");
     }
@@ -148,7 +160,9 @@ final class TuneCommand implements Callable<Integer> {
       TrainingFiles files = new TrainingFiles(hint, checkpoint, factors);
       long start = System.nanoTime();
       TrainingReport report =
-          LqfTrainer.train(engine, network, input.train(), config, display, files);
+          point == null
+              ? LqfTrainer.train(engine, network, input.train(), config, display, files)
+              : LqfTrainer.trainLike(point, engine, network, input.train(), config, display, files);
       double seconds = (System.nanoTime() - start) / 1e9;
       if (out != null && checkpoint != null) {
         report.model().write(out);

@@ -300,7 +300,12 @@ final class VerifyForgetCommand implements Callable<Integer> {
             .withReaders(device.threads());
     LinearisedModel tuned =
         LqfTrainer.train(
-                engine, model.backbone(), change.images(), config, display, TrainingFiles.NONE)
+                engine,
+                model.backbone(),
+                change.presentImages(),
+                config,
+                display,
+                TrainingFiles.NONE)
             .model();
     TestScore score = TestScore.of(engine, model.backbone(), forgotten, test, display);
     TestScore other = TestScore.of(engine, model.backbone(), tuned, test, display);

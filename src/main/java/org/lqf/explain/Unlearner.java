@@ -40,6 +40,9 @@ public record Unlearner(double tolerance, int iterations) {
   /** A refinement must bring the gradient to less than this part of what it was. */
   private static final double WORTHWHILE = 0.5;
 
+  /** Of y − f − μα to y: outputs in single precision tell no more. */
+  private static final double ROUNDING = 1e-6;
+
   /** Rows of G that an update holds on the heap, in doubles. */
   private static final long MAX_ROWS = 1L << 27;
 
@@ -208,18 +211,22 @@ public record Unlearner(double tolerance, int iterations) {
           best.set(delta);
           check = next;
         }
+        double[] error = next.errors();
+        double squares = 0;
+        for (int i = 0; i < error.length; i++) {
+          error[i] -= mu * alpha[i];
+          squares += error[i] * error[i];
+        }
+        double rounding = ROUNDING * fitted.model().fit().targetScale() * Math.sqrt(samples.size());
         double distance = next.certificate().distance() / delta.norm();
         if (distance <= tolerance
+            || Math.sqrt(squares) <= rounding
             || after >= WORTHWHILE * before
             || refinements == MAX_REFINEMENTS
             || check == null) {
           break;
         }
         refinements++;
-        double[] error = next.errors();
-        for (int i = 0; i < error.length; i++) {
-          error[i] -= mu * alpha[i];
-        }
         double[] correction = inverse.shift(inverse.apply(error), mu);
         for (int i = 0; i < alpha.length; i++) {
           alpha[i] += correction[i];

@@ -183,6 +183,31 @@ public record LinearisedModel(
   }
 
   /**
+   * Identity of the problem without its images, 64 hexadecimal digits: network, head, classes,
+   * linearised layers, target scale and ridge. Two Δ can be compared or added only if this is the
+   * same.
+   */
+  public String pointDigest() {
+    Map<String, String> texts = new TreeMap<>();
+    texts.put("backboneDigest", origin.backboneDigest);
+    texts.put("labels", String.join("/", labels)); // names of folders hold no '/'
+    texts.put("linearised", String.join("/", linearised.stream().sorted().toList()));
+    texts.put("targetScale", Double.toString(fit.targetScale));
+    texts.put("ridge", Double.toString(fit.ridge));
+    Map<String, Tensor> tensors =
+        Map.of("head.weight", Tensor.of(headWeight), "head.bias", Tensor.of(headBias));
+    return digest(new Safetensors(texts, tensors));
+  }
+
+  /** The same model for a file from which the backbone's lies elsewhere; "" if not known. */
+  public LinearisedModel withBackboneHint(String hint) {
+    Origin there =
+        new Origin(origin.backbone, origin.backboneDigest, hint, origin.dataDigest, origin.version);
+    return new LinearisedModel(
+        there, input, labels, headWeight, headBias, linearised, delta, fit, provenance);
+  }
+
+  /**
    * Reads a model file.
    *
    * @throws IOException if it is cut off, is no model of lqf, or was altered; the message says

@@ -37,6 +37,7 @@ final class Fitting {
   private final ImageDataset images;
   private final LqfConfig config;
   private final TrainingListener listener;
+  private final @Nullable LinearisedModel like; // whose head is taken; null: one of its own
   private final int batch;
 
   Fitting(
@@ -44,8 +45,14 @@ final class Fitting {
       Backbone backbone,
       ImageFolder folder,
       LqfConfig config,
-      TrainingListener listener)
+      TrainingListener listener,
+      @Nullable LinearisedModel like)
       throws IOException {
+    if (like != null && !folder.classes().equals(like.labels())) {
+      throw new IllegalArgumentException(
+          "%s has the classes %s, but the model to be like has %s"
+              .formatted(folder.root(), folder.classes(), like.labels()));
+    }
     if (folder.classes().size() < 2) {
       throw new IllegalArgumentException(
           "%s has one class, \"%s\"; at least two are needed to tell apart"
@@ -57,6 +64,7 @@ final class Fitting {
     this.folder = folder;
     this.config = config;
     this.listener = listener;
+    this.like = like;
     boolean stochastic = config.solver().stochastic() || config.augment();
     int fit = TrainingImages.batch(sized, folder.size(), stochastic);
     this.batch = stochastic ? Math.max(fit, config.batch()) : fit;
@@ -156,6 +164,9 @@ final class Fitting {
   }
 
   private Backbone withHead(LinearProbe probe) {
+    if (like != null) {
+      return sized.withHead(like.headWeight(), like.headBias(), folder.classes());
+    }
     if (config.head() == Head.PROBE) {
       return probe.attach(sized, config.targetScale(), folder.classes());
     }
@@ -246,7 +257,8 @@ final class Fitting {
             dataDigest,
             config.toString().replaceAll("readers=\\d+, ", ""),
             solver.text(),
-            Double.toString(ridge)));
+            Double.toString(ridge),
+            like == null ? "" : like.pointDigest()));
   }
 
   /** The probe as a model: its own head, no displacement. */

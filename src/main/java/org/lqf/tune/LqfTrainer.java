@@ -41,6 +41,30 @@ public final class LqfTrainer {
       TrainingListener listener,
       TrainingFiles files)
       throws IOException {
-    return new Fitting(engine, backbone, images, config, listener).run(files);
+    return new Fitting(engine, backbone, images, config, listener, null).run(files);
+  }
+
+  /**
+   * The same from the linearisation point of another model: its head, layers, size, target scale
+   * and ridge take the place of what config says. Only such models can be merged.
+   *
+   * @param images with the classes of the model
+   */
+  public static TrainingReport trainLike(
+      LinearisedModel model,
+      Engine engine,
+      Backbone backbone,
+      ImageFolder images,
+      LqfConfig config,
+      TrainingListener listener,
+      TrainingFiles files)
+      throws IOException {
+    LqfConfig same =
+        config
+            .withSize(model.input().height())
+            .withTargetScale(model.fit().targetScale())
+            .withRidge(model.fit().ridge())
+            .withLayers(new Layers(0, model.linearised().stream().sorted().toList()));
+    return new Fitting(engine, backbone, images, same, listener, model).run(files);
   }
 }

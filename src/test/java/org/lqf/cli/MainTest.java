@@ -43,7 +43,7 @@ class MainTest {
     Cli.run()
         .failed(
             2,
-            "expected a command: tune, evaluate, predict, inspect, explain, audit, compare, forget, learn, verify-forget, help; see lqf --help");
+            "expected a command: tune, evaluate, predict, inspect, explain, audit, compare, forget, learn, verify-forget, merge, help; see lqf --help");
   }
 
   @Test
