@@ -602,10 +602,8 @@ void Plan::predict(const lqf_vector* delta, const float* images, int n, float* s
 }
 
 void Plan::each_input(const std::function<void(const Step&, const Conv2d&, const float*)>& at) {
-    for (int first = 0; first < images_; first += micro_)
-        for (const Step& step : steps_)
-            if (has_weights(step.node) && step.node.linearised)
-                at(step, batch(step.conv, micro_batch_at(first)), x(step.in0, first));
+    for (const Step& step : steps_)
+        if (has_weights(step.node) && step.node.linearised) at(step, batch(step.conv, images_), x(step.in0, 0));
 }
 
 std::string Plan::describe() const {

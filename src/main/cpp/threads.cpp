@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "pages.h"
+
 namespace lqf {
 
 namespace {
@@ -86,7 +88,7 @@ float* Threads::scratch(int thread, size_t floats) {
         memory = nullptr;
         capacity = 0;
         size_t rounded = (floats + 1023) / 1024 * 1024;
-        memory = static_cast<float*>(std::aligned_alloc(64, rounded * sizeof(float)));
+        memory = static_cast<float*>(allocate_lines(rounded * sizeof(float)));
         if (!memory) throw std::bad_alloc();
         capacity = rounded;
     }

@@ -1,5 +1,6 @@
 // Kronecker factors without patches: the entry of A for (channel, tap) and (channel', tap') is a sum over the pixels that both taps reach, and
-// the outer-product kernel of the weight gradients does it with the input in both places.
+// the outer-product kernel of the weight gradients does it with the input in both places. It depends, but for the borders, on the distance of
+// the two taps alone.
 #include <algorithm>
 #include <vector>
 
@@ -11,16 +12,63 @@
 namespace lqf::cpu {
 namespace {
 
+// One axis of a convolution. Taps i and i' of an output r read the inputs r * stride + i - pad and, by `shift` further, i' - i. All pairs of
+// equal i % stride and shift read the same pairs of inputs, but for some at the borders: they make a class, and the products of a class are
+// summed in strips, between the places where one of its pairs begins or ends.
+struct Axis {
+    struct Pair {
+        int tap, other;
+        Range strips;  // of its class
+    };
+    struct Class {
+        int residue, shift;
+        std::vector<Range> strips;  // of m = r + i / stride; the input of tap i is m * stride + residue - pad
+        std::vector<Pair> pairs;
+    };
+    std::vector<Class> classes;
+
+    Axis(int outputs, int inputs, int taps, int stride, int pad) {
+        for (int residue = 0; residue < std::min(stride, taps); ++residue)
+            for (int shift = 1 - taps; shift < taps; ++shift) add(outputs, inputs, taps, stride, pad, residue, shift);
+    }
+
+private:
+    void add(int outputs, int inputs, int taps, int stride, int pad, int residue, int shift) {
+        Class c{residue, shift, {}, {}};
+        std::vector<int> ends;
+        std::vector<Range> ranges;
+        for (int tap = residue; tap < taps; tap += stride) {
+            const int other = tap + shift;
+            if (other < 0 || other >= taps) continue;
+            Range range = intersect(valid_outputs(outputs, inputs, stride, tap - pad),
+                                    valid_outputs(outputs, inputs, stride, other - pad));
+            if (range.size() == 0) continue;
+            range.first += tap / stride, range.last += tap / stride;
+            ranges.push_back(range);
+            c.pairs.push_back({tap, other, {}});
+            ends.push_back(range.first), ends.push_back(range.last);
+        }
+        if (c.pairs.empty()) return;
+        std::sort(ends.begin(), ends.end());
+        ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+        for (size_t k = 0; k + 1 < ends.size(); ++k) c.strips.push_back({ends[k], ends[k + 1]});
+        auto index = [&](int end) { return int(std::lower_bound(ends.begin(), ends.end(), end) - ends.begin()); };
+        for (size_t k = 0; k < ranges.size(); ++k) c.pairs[k].strips = {index(ranges[k].first), index(ranges[k].last)};
+        classes.push_back(std::move(c));
+    }
+};
+
 // m [side, side] += sum over images of the product of a map with itself under all pairs of taps, divided by divisor.
-// The row of (channel, tap) is channel * taps + tap; side may be larger, the rest is left alone. Sets the lower triangle and some of the upper.
+// The row of (channel, tap) is channel * taps + tap; side may be larger, the rest is left alone. Sets the lower triangle.
+// For 3 x 3 taps of stride 1 that is 25 products of two blocks of channels for 81 pairs of taps, and 13 of a block with itself.
 class SecondMoment {
 public:
     SecondMoment(const Planes& in, int oh, int ow, int kh, int kw, int stride, int pad, const float* x, double divisor,
                  double* m, int64_t side)
         : k_(kernels()),
           in_(in),
-          oh_(oh),
-          ow_(ow),
+          vertical_(oh, in.h, kh, stride, pad),
+          horizontal_(ow, in.w, kw, stride, pad),
           kw_(kw),
           taps_(kh * kw),
           stride_(stride),
@@ -29,87 +77,127 @@ public:
           divisor_(divisor),
           m_(m),
           side_(side) {
-        // The largest first: rows of the last block have the most columns.
         for (int i = in.blocks() - 1; i >= 0; --i)
-            for (int tap = taps_ - 1; tap >= 0; --tap)
-                for (int j = 0; j <= i; j += tasks_.back().blocks)
-                    tasks_.push_back({i, tap, j, j == i ? 1 : std::min(outer_blocks(k_), i - j)});
+            for (int j = 0, blocks; j <= i; j += blocks) {
+                blocks = j == i ? 1 : std::min(outer_blocks(k_), i - j);
+                for (const Axis::Class& rows : vertical_.classes)
+                    if (j < i || rows.shift <= 0) tasks_.push_back({i, j, blocks, &rows});
+            }
     }
 
     int64_t tasks() const { return int64_t(tasks_.size()); }
 
-    // Rows: the channels of block i under one tap. Columns: some blocks before i under all taps, or i itself under the taps up to the same.
+    // Rows: the channels of block i. Columns: some blocks before i under all taps, or i itself under the taps up to the same.
     void run(int64_t index, Threads& threads, int thread) const {
         const Task& task = tasks_[size_t(index)];
         const int rows = std::min(kBlock, in_.channels - task.i * kBlock);
-        const int64_t unit = int64_t(rows) * task.blocks * kBlock;  // sums of one tap of the columns
-        float* sum = threads.scratch(thread, size_t(3 * unit * taps_));
-        double* total = reinterpret_cast<double*>(sum + unit * taps_);
+        const int64_t unit = int64_t(rows) * task.blocks * kBlock;  // sums of a pair of taps
+        int64_t strips = 0, pairs = 0;
+        each_class(task, [&](const Axis::Class& columns) {
+            strips += int64_t(task.rows->strips.size() * columns.strips.size());
+            pairs += int64_t(task.rows->pairs.size() * columns.pairs.size());
+        });
+        float* sum = threads.scratch(thread, size_t(unit * (strips + 2 * pairs)));
+        double* total = reinterpret_cast<double*>(sum + unit * strips);
         exchange(
-            task, rows, [](double& held, double& stored, double&) { held = stored; }, total);
+            task, rows, [](double& held, double& stored) { held = stored; }, total);
         for (int image = 0; image < in_.n; ++image) {
-            std::fill_n(sum, unit * taps_, 0.0f);
-            add_image(task, rows, image, sum);
-            for (int64_t e = 0; e < unit * taps_; ++e) total[e] += double(sum[e]) / divisor_;
+            std::fill_n(sum, unit * strips, 0.0f);
+            for (const Range& strip : task.rows->strips) add_strip(task, rows, image, strip, sum);
+            add_pairs(task, unit, sum, total);
         }
         exchange(
-            task, rows, [](double& held, double& stored, double& mirrored) { stored = mirrored = held; }, total);
+            task, rows, [](double& held, double& stored) { stored = held; }, total);
     }
 
 private:
     struct Task {
-        int i, tap, j, blocks;
+        int i, j, blocks;
+        const Axis::Class* rows;
     };
 
-    Range rows_of(int tap) const { return valid_outputs(oh_, in_.h, stride_, tap / kw_ - pad_); }
-    Range columns_of(int tap) const { return valid_outputs(ow_, in_.w, stride_, tap % kw_ - pad_); }
-    PixelGrid grid(int image, int block, int tap) const {
-        return {
-            x_ + image * in_.image + block * in_.block + (tap / kw_ - pad_) * in_.row + (tap % kw_ - pad_) * in_.pixel,
-            stride_ * in_.row, stride_ * in_.pixel};
+    // The classes of columns: for a block with itself, those of taps up to the same.
+    template <class Each>
+    void each_class(const Task& task, Each each) const {
+        for (const Axis::Class& columns : horizontal_.classes)
+            if (task.j < task.i || task.rows->shift < 0 || columns.shift <= 0) each(columns);
     }
-    int last_tap(const Task& task) const { return task.j == task.i ? task.tap + 1 : taps_; }
 
-    // sum [tap'][column block][row][16]
-    void add_image(const Task& task, int rows, int image, float* sum) const {
-        const int at_once = rows_at_once(ow_, 1 + task.blocks);
-        const Range reach_rows = rows_of(task.tap), reach_columns = columns_of(task.tap);
-        const PixelGrid x = grid(image, task.i, task.tap);
-        for (int row = 0; row < oh_; row += at_once) {
-            const Range share = intersect(reach_rows, {row, std::min(oh_, row + at_once)});
+    // Sums are [row strip][class of columns][column strip][column block][row][16].
+    void add_strip(const Task& task, int rows, int image, const Range& strip, float* sum) const {
+        const int at_once = rows_at_once(in_.w, 1 + task.blocks);
+        const int64_t unit = int64_t(rows) * task.blocks * kBlock;
+        int64_t before = 0;
+        each_class(task, [&](const Axis::Class& columns) { before += unit * int64_t(columns.strips.size()); });
+        sum += (&strip - task.rows->strips.data()) * before;
+        for (int first = strip.first; first < strip.last; first += at_once) {
             float* target = sum;
-            for (int tap = 0; tap < last_tap(task); ++tap) {
-                const PixelGrid y = grid(image, task.j, tap);
-                const Range both_rows = intersect(share, rows_of(tap)),
-                            both_columns = intersect(reach_columns, columns_of(tap));
-                outer_sum(k_, both_rows, both_columns, x, rows, y, in_.block, task.blocks, target,
-                          int64_t(rows) * kBlock);
-                target += int64_t(rows) * task.blocks * kBlock;
-            }
+            each_class(task, [&](const Axis::Class& columns) {
+                const float* x = x_ + image * in_.image + (task.rows->residue - pad_) * in_.row +
+                                 (columns.residue - pad_) * in_.pixel;
+                const PixelGrid of_i{x + task.i * in_.block, stride_ * in_.row, stride_ * in_.pixel};
+                const PixelGrid of_j{x + task.j * in_.block + task.rows->shift * in_.row + columns.shift * in_.pixel,
+                                     of_i.row, of_i.pixel};
+                for (const Range& column : columns.strips) {
+                    outer_sum(k_, {first, std::min(strip.last, first + at_once)}, column, of_i, rows, of_j, in_.block,
+                              task.blocks, target, int64_t(rows) * kBlock);
+                    target += unit;
+                }
+            });
         }
     }
 
-    // Calls each(held, stored, mirrored) for the entries of the task, in the order of held. Mirroring matters for columns of block i itself:
-    // half of its lower triangle is computed as the upper one of another tap.
+    // total [pair of rows][class of columns][pair of columns] += its strips / divisor
+    void add_pairs(const Task& task, int64_t unit, const float* sum, double* total) const {
+        int64_t row_floats = 0;
+        each_class(task, [&](const Axis::Class& columns) { row_floats += unit * int64_t(columns.strips.size()); });
+        for (const Axis::Pair& row : task.rows->pairs) {
+            int64_t at = 0;
+            each_class(task, [&](const Axis::Class& columns) {
+                for (const Axis::Pair& column : columns.pairs) {
+                    for (int r = row.strips.first; r < row.strips.last; ++r)
+                        for (int c = column.strips.first; c < column.strips.last; ++c)
+                            add(unit, sum + r * row_floats + at + c * unit, total);
+                    total += unit;
+                }
+                at += unit * int64_t(columns.strips.size());
+            });
+        }
+    }
+
+    void add(int64_t count, const float* sum, double* total) const {
+        if (divisor_ == 1)
+            k_.axpy_double(count, 1, sum, total);
+        else
+            for (int64_t e = 0; e < count; ++e) total[e] += double(sum[e]) / divisor_;
+    }
+
+    // Calls each(held, stored) for the entries of the task, in the order of total. Half of what a block gives with itself under two taps
+    // stands in the lower triangle with the taps exchanged.
     template <class Each>
     void exchange(const Task& task, int rows, Each each, double* held) const {
-        for (int tap = 0; tap < last_tap(task); ++tap) {
-            for (int b = 0; b < task.blocks; ++b) {
-                const int column = (task.j + b) * kBlock, lanes = std::min(kBlock, in_.channels - column);
-                for (int r = 0; r < rows; ++r, held += kBlock) {
-                    const int64_t row = int64_t(task.i * kBlock + r) * taps_ + task.tap;
-                    for (int lane = 0; lane < lanes; ++lane) {
-                        const int64_t at = int64_t(column + lane) * taps_ + tap;
-                        each(held[lane], m_[row * side_ + at], m_[at * side_ + row]);
+        for (const Axis::Pair& v : task.rows->pairs) {
+            each_class(task, [&](const Axis::Class& columns) {
+                for (const Axis::Pair& h : columns.pairs) {
+                    for (int b = 0; b < task.blocks; ++b) {
+                        const int column = (task.j + b) * kBlock, lanes = std::min(kBlock, in_.channels - column);
+                        for (int r = 0; r < rows; ++r, held += kBlock) {
+                            const int64_t row = int64_t(task.i * kBlock + r) * taps_ + v.tap * kw_ + h.tap;
+                            for (int lane = 0; lane < lanes; ++lane) {
+                                const int64_t at = int64_t(column + lane) * taps_ + v.other * kw_ + h.other;
+                                each(held[lane], m_[std::max(row, at) * side_ + std::min(row, at)]);
+                            }
+                        }
                     }
                 }
-            }
+            });
         }
     }
 
     const Kernels& k_;
     Planes in_;
-    int oh_, ow_, kw_, taps_, stride_, pad_;
+    Axis vertical_, horizontal_;
+    int kw_, taps_, stride_, pad_;
     const float* x_;
     double divisor_;
     double* m_;
@@ -128,10 +216,13 @@ void add_outer(Threads& threads, int n, int64_t side, const float* v, double* m)
 }
 
 void mirror(Threads& threads, int64_t side, double* m) {
-    constexpr int64_t kRows = 32;
-    threads.each(ceil_div(side, kRows), [&](int64_t task, int) {
-        for (int64_t row = task * kRows; row < std::min(side, (task + 1) * kRows); ++row)
-            for (int64_t column = 0; column < row; ++column) m[column * side + row] = m[row * side + column];
+    constexpr int64_t kTile = 32;  // rows and columns that are in the cache together
+    threads.each(ceil_div(side, kTile), [&](int64_t task, int) {
+        const int64_t last = std::min(side, (task + 1) * kTile);
+        for (int64_t first = 0; first < last; first += kTile)
+            for (int64_t row = task * kTile; row < last; ++row)
+                for (int64_t column = first; column < std::min(row, first + kTile); ++column)
+                    m[column * side + row] = m[row * side + column];
     });
 }
 

@@ -8,6 +8,7 @@
 
 #include "cpu_ops.h"
 #include "kernels.h"
+#include "pages.h"
 
 namespace lqf {
 namespace cpu {
@@ -18,11 +19,7 @@ const char* describe() {
     return line.c_str();
 }
 
-void* allocate(size_t bytes) {
-    constexpr size_t kAlignment = 64;
-    if (bytes > SIZE_MAX - kAlignment) return nullptr;
-    return std::aligned_alloc(kAlignment, (bytes + kAlignment) / kAlignment * kAlignment);
-}
+void* allocate(size_t bytes) { return allocate_lines(bytes); }
 
 void release(void* memory) { std::free(memory); }
 
