@@ -34,6 +34,8 @@ import picocli.CommandLine.TypeConversionException;
       ForgetCommand.class,
       LearnCommand.class,
       VerifyForgetCommand.class,
+      PretrainCommand.class,
+      AdaptCommand.class,
       HelpCommand.class
     },
     versionProvider = Main.Version.class,
@@ -52,6 +54,8 @@ import picocli.CommandLine.TypeConversionException;
       "  lqf explain photos.lqf a.jpg --data photos/train",
       "  lqf audit photos.lqf --data photos/train",
       "  lqf forget photos.lqf --data photos/ --remove cat/a.jpg --out new.lqf",
+      "  lqf pretrain --data photos/ --out net.json",
+      "  lqf adapt --backbone relu.json --data photos/ --out leaky.json",
       "",
       "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
       "LQF_JAVA_OPTS adds options for the JVM, such as -Xmx8g. LQF_DEBUG=1 shows stack traces."
