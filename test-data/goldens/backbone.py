@@ -22,8 +22,11 @@ def as_float32(tensor):
     return tensor.to(torch.float32).to(torch.float64)
 
 
-def run(nodes, weights, x):
-    """Every value of the graph for images x [n,c,h,w], by node name; weights: tensor name → tensor."""
+def run(nodes, weights, x, training=False):
+    """Every value of the graph for images x [n,c,h,w], by node name; weights: tensor name → tensor.
+
+    Training: batch norm takes the statistics of x and moves the running ones in weights by a tenth towards them.
+    """
     values = {"input": x}
     for node in nodes:
         name, op = node["name"], node["op"]
@@ -33,7 +36,7 @@ def run(nodes, weights, x):
             y = F.conv2d(i[0], w, b, node["stride"], node["padding"])
         elif op == "batchnorm2d":
             mean, var = weights[name + ".running_mean"], weights[name + ".running_var"]
-            y = F.batch_norm(i[0], mean, var, w, b, False, 0.0, node["eps"])
+            y = F.batch_norm(i[0], mean, var, w, b, training, 0.1, node["eps"])
         elif op == "leaky_relu":
             # the slope is a float32 in every engine
             y = F.leaky_relu(i[0], float(np.float32(node["negative_slope"])))

@@ -287,6 +287,13 @@ int32_t with(lqf_factors* factors, const std::function<void(Factors&)>& body) {
     });
 }
 
+void check_folded(const Plan& plan) {
+    LQF_CHECK(
+        plan.statistics_floats() == 0,
+        "Kronecker factors are for networks whose batch norm is folded; this plan normalises by its batch, to train at "
+        "the current weights: fold it first");
+}
+
 void check_layer(const Factors& factors, int32_t layer) {
     LQF_CHECK(layer >= 0 && layer < factors.layers(), "layer %d of %d", layer, factors.layers());
 }
@@ -298,6 +305,7 @@ int32_t lqf_factors_create(lqf_plan* plan, int32_t sharing, lqf_factors** out) {
         LQF_CHECK(plan && out, "plan or out is null");
         LQF_CHECK(sharing == LQF_EXPAND || sharing == LQF_REDUCE, "unknown weight sharing %d", sharing);
         std::lock_guard<std::mutex> lock(plan->plan.engine().busy);
+        check_folded(plan->plan);
         *out = new lqf_factors{Factors(plan->plan, sharing == LQF_REDUCE)};
     });
 }
@@ -311,6 +319,7 @@ int32_t lqf_factors_accumulate(lqf_factors* factors, lqf_plan* plan, int32_t pro
         LQF_CHECK(plan, "plan is null");
         LQF_CHECK(&plan->plan.engine() == &f.engine(), "plan belongs to another engine");
         LQF_CHECK(plan->plan.images() > 0, "no forward yet: factors need the images at which to linearise");
+        check_folded(plan->plan);
         LQF_CHECK(probes >= 0, "%d probes", probes);
         f.accumulate(plan->plan, probes, uint64_t(seed));
     });

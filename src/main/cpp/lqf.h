@@ -40,7 +40,8 @@ extern "C" {
 #define LQF_AVG_POOL 4
 #define LQF_GLOBAL_AVG_POOL 5
 #define LQF_ADD 6
-#define LQF_SUBSAMPLE 7 /* option-A shortcut: every stride-th pixel, zero channels before and after */
+#define LQF_SUBSAMPLE 7  /* option-A shortcut: every stride-th pixel, zero channels before and after */
+#define LQF_BATCH_NORM 8 /* training mode: normalises by the statistics of the batch */
 
 /* How positions of a convolution enter its Kronecker factors (Eschenhagen et al. 2023). */
 #define LQF_EXPAND 0
@@ -68,10 +69,11 @@ typedef struct lqf_node {
     int32_t padding;
     int32_t pad_before; /* subsample: zero channels in front of and behind the input's */
     int32_t pad_after;
-    int32_t linearised;    /* conv2d, linear: 1 if its parameters are displaced by delta, 0 if frozen at w0 */
+    int32_t linearised;    /* layers with parameters: 1 if they are displaced by delta, 0 if frozen at w0 */
     float slope;           /* leaky_relu: factor for z <= 0, >= 0 */
-    int64_t weight_offset; /* into the parameters, in floats: weights [out, in, kh, kw] */
-    int64_t bias_offset;   /* bias [out] */
+    int64_t weight_offset; /* into the parameters, in floats: weights [out, in, kh, kw]; batch_norm: gamma [channels] */
+    int64_t bias_offset;   /* bias [out]; batch_norm: beta [channels] */
+    double epsilon;        /* batch_norm: is added to the variance, > 0 */
 } lqf_node;
 
 LQF_API int32_t lqf_abi_version(void);
@@ -114,7 +116,9 @@ LQF_API int32_t lqf_vector_dot(lqf_vector* a, lqf_vector* b, double* result);   
 /* ---- plan: a network compiled for at most max_batch images ------------------------------------------------------------------------ */
 
 /* nodes [count]; names: count names, each ended by '\n' (used in messages); image [channels, height, width];
- * parameters [P] = w0, copied. */
+ * parameters [P] = w0, copied.
+ * A plan with batch_norm is for training at the current weights: all its images go through it layer by layer, an image's result depends
+ * on those beside it, and of the verbs there are forward, outputs, statistics and vjp. */
 LQF_API int32_t lqf_plan_compile(lqf_engine* engine, const lqf_node* nodes, int32_t count, const char* names,
                                  int32_t channels, int32_t height, int32_t width, lqf_vector* parameters,
                                  int32_t max_batch, lqf_plan** out);
@@ -134,6 +138,10 @@ LQF_API int32_t lqf_plan_forward(lqf_plan* plan, const float* images, int32_t n)
 
 /* out[0 .. n*C) = f(x; w0) of the last forward. The rest of out is left as it is, here and below. */
 LQF_API int32_t lqf_plan_outputs(lqf_plan* plan, lqf_vector* out);
+
+/* Of each batch_norm, in node order: mean [channels], then variance [channels] of its input over the images of the last forward, sums
+ * divided by m and m - 1, m = n * height * width. out [2 * channels of all]. */
+LQF_API int32_t lqf_plan_statistics(lqf_plan* plan, lqf_vector* out);
 
 /* out [n, C] = J delta. delta [P]; entries of frozen layers are ignored. */
 LQF_API int32_t lqf_plan_jvp(lqf_plan* plan, lqf_vector* delta, lqf_vector* out);

@@ -39,6 +39,13 @@ struct Pool2d {
     int n, c, ih, iw, oh, ow, kh, kw, stride, pad;
 };
 
+// Over the m = n * h * w values of each channel.
+struct BatchNorm {
+    int n, c, h, w;
+    double epsilon;
+    int64_t count() const { return int64_t(n) * h * w; }
+};
+
 // y[n, before + k, i, j] = x[n, k, i * stride, j * stride]; other channels of y are zero.
 struct Subsample {
     int n, c, ih, iw, oc, oh, ow, stride, before;
@@ -127,6 +134,17 @@ struct Ops {
     void (*avg_pool_vjp)(Threads&, const Pool2d&, const float* y_bar, float* x_bar, bool accumulate);
     void (*subsample)(Threads&, const Subsample&, const float* x, float* y);  // linear: jvp is the same
     void (*subsample_vjp)(Threads&, const Subsample&, const float* y_bar, float* x_bar, bool accumulate);
+
+    // ---- batch norm in training mode (Ioffe & Szegedy 2015): the one op whose result for an image depends on the others of the call.
+    // gamma, beta and the statistics are [c] in plain order. With x_hat = (x - mean) / sqrt(variance + epsilon):
+    // mean = sum x / m, variance = sum (x - mean)^2 / m, y = gamma x_hat + beta; sets all three
+    void (*batch_norm)(Threads&, const BatchNorm&, const float* x, const float* gamma, const float* beta, float* mean,
+                       float* variance, float* y);
+    // gamma_bar = sum y_bar x_hat and beta_bar = sum y_bar, sets; unless x_bar is null (the image's),
+    // x_bar = gamma / sqrt(variance + epsilon) (y_bar - beta_bar / m - x_hat gamma_bar / m), sets, or accumulates if asked
+    void (*batch_norm_vjp)(Threads&, const BatchNorm&, const float* x, const float* gamma, const float* mean,
+                           const float* variance, const float* y_bar, float* gamma_bar, float* beta_bar, float* x_bar,
+                           bool accumulate);
 
     // ---- Kronecker factors. Accumulate one image's float products into double, in image order.
     // a [(patch+1)^2] += sum_n sum_t ã ã^T (expand) or sum_n ā ā^T, ā = mean_t ã (reduce); ã = patch in the order of w's [ic,kh,kw], then 1

@@ -43,12 +43,13 @@ int64_t place(std::vector<Interval> intervals) {
 }
 
 const char* op_name(int op) {
-    static const char* const names[] = {"conv2d",   "linear",          "leaky_relu", "max_pool",
-                                        "avg_pool", "global_avg_pool", "add",        "subsample"};
+    static const char* const names[] = {"conv2d",          "linear", "leaky_relu", "max_pool",  "avg_pool",
+                                        "global_avg_pool", "add",    "subsample",  "batch_norm"};
     return names[op];
 }
 
 bool has_weights(const lqf_node& node) { return node.op == LQF_CONV2D || node.op == LQF_LINEAR; }
+bool is_norm(const Step& step) { return step.node.op == LQF_BATCH_NORM; }
 
 template <typename Shape>
 Shape batch(Shape shape, int n) {
@@ -92,12 +93,13 @@ Plan::Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, c
     for (const Value& value : values_)
         if (value.live) widest = std::max(widest, value.floats);
     micro_ = std::min(max_batch, int(std::clamp<int64_t>(kCacheFloats / widest, kMinMicro, kMaxMicro)));
+    if (statistics_floats() > 0) micro_ = max_batch;
     place_buffers();
     set_parameters(parameters);
 }
 
 void Plan::check_node(const lqf_node& node, int index) const {
-    LQF_CHECK(node.op >= LQF_CONV2D && node.op <= LQF_SUBSAMPLE, "node %d: unknown op %d", index, node.op);
+    LQF_CHECK(node.op >= LQF_CONV2D && node.op <= LQF_BATCH_NORM, "node %d: unknown op %d", index, node.op);
     LQF_CHECK(node.input0 >= -1 && node.input0 < index, "node %d: input %d is not an earlier node", index, node.input0);
     if (node.op == LQF_ADD)
         LQF_CHECK(node.input1 >= -1 && node.input1 < index, "node %d: input %d is not an earlier node", index,
@@ -175,6 +177,14 @@ Step Plan::step_of(const lqf_node& node, int index, const std::string& name) {
             out.h = (in.h - 1) / node.stride + 1, out.w = (in.w - 1) / node.stride + 1;
             step.subsample = Subsample{0, in.c, in.h, in.w, out.c, out.h, out.w, node.stride, node.pad_before};
             break;
+        case LQF_BATCH_NORM:
+            if (!(node.epsilon > 0)) throw fail(format("epsilon %g, expected > 0", node.epsilon));
+            if (node.weight_offset < 0 || node.bias_offset < 0 || node.weight_offset + in.c > parameters_ ||
+                node.bias_offset + in.c > parameters_)
+                throw fail(format("gamma at %lld and beta at %lld do not fit %lld parameters",
+                                  (long long)node.weight_offset, (long long)node.bias_offset, (long long)parameters_));
+            step.norm = BatchNorm{0, in.c, in.h, in.w, node.epsilon};
+            break;
     }
     values_.push_back(out);
     return step;
@@ -237,8 +247,9 @@ void Plan::mark_tangent_and_kept() {
     for (Step& step : steps_) {
         Value &in = values_[size_t(step.in0)], &out = values_[size_t(step.out)];
         bool linearised = has_weights(step.node) && step.node.linearised;
-        out.tangent = linearised || in.tangent || (step.in1 >= 0 && values_[size_t(step.in1)].tangent);
-        if (linearised) in.kept = true;
+        out.tangent = linearised || (is_norm(step) && step.node.linearised) || in.tangent ||
+                      (step.in1 >= 0 && values_[size_t(step.in1)].tangent);
+        if (linearised || (is_norm(step) && out.tangent)) in.kept = true;
         if (out.slope != 1 && out.tangent) out.kept = true;
         if (step.node.op == LQF_LEAKY_RELU) {
             step.in_place = step.in0 != 0 && count[size_t(step.in0)] == 1;
@@ -285,7 +296,7 @@ void Plan::place_buffers() {
         touch(step.out, time);
     }
 
-    int64_t kept = 0, argmax = 0, weights = 0, deltas = 0;
+    int64_t kept = 0, argmax = 0, weights = 0, deltas = 0, statistics = 0;
     std::vector<Interval> primal, tangent, cotangent;
     for (size_t v = 0; v < values_.size(); v++) {
         Value& value = values_[v];
@@ -314,6 +325,12 @@ void Plan::place_buffers() {
                 deltas += packed;
             }
         }
+        if (is_norm(step)) {
+            step.w0 = weights;  // gamma, beta
+            weights += lines(2 * step.norm.c);
+            step.statistics = statistics;
+            statistics += lines(4 * step.norm.c);
+        }
         if (step.node.op == LQF_MAX_POOL) {
             step.argmax = argmax;
             argmax += lines(values_[size_t(step.out)].floats * max_batch_);
@@ -333,6 +350,7 @@ void Plan::place_buffers() {
         if (!value.kept) value.x += tangents;
     kept_ = Memory(*engine_, size_t(kept) * sizeof(float), "the activations that a plan keeps");
     argmax_ = Memory(*engine_, size_t(argmax) * sizeof(int32_t), "the indices of max pools");
+    statistics_ = Memory(*engine_, size_t(statistics) * sizeof(float), "the statistics of batch norms");
     weights_ = Memory(*engine_, size_t(weights) * sizeof(float), "packed weights");
     deltas_ = Memory(*engine_, size_t(deltas) * sizeof(float), "a packed displacement");
     scores_ = Memory(*engine_, 2 * size_t(max_batch_) * size_t(classes()) * sizeof(float), "scores");
@@ -345,6 +363,12 @@ void Plan::place_buffers() {
 void Plan::set_parameters(const lqf_vector* parameters) {
     images_ = 0;
     for (const Step& step : steps_) {
+        if (is_norm(step)) {
+            float* gamma = weights_.as<float>() + step.w0;
+            const float* from = parameters->data();
+            ops_.copy(engine_->threads, step.norm.c, from + step.node.weight_offset, gamma);
+            ops_.copy(engine_->threads, step.norm.c, from + step.node.bias_offset, gamma + step.norm.c);
+        }
         if (!has_weights(step.node)) continue;
         const float* w = parameters->data() + step.node.weight_offset;
         const float* b = parameters->data() + step.node.bias_offset;
@@ -403,10 +427,17 @@ void Plan::forward_step(const Step& step, int first, int m) {
         case LQF_SUBSAMPLE:
             ops_.subsample(threads, batch(step.subsample, m), in, out);
             break;
+        case LQF_BATCH_NORM:
+            ops_.batch_norm(threads, batch(step.norm, m), in, w0(step), w0(step) + step.norm.c, statistics_of(step, 0),
+                            statistics_of(step, 1), out);
+            break;
     }
 }
 
 void Plan::forward(const float* images, int n) {
+    for (const Step& step : steps_)
+        LQF_CHECK(!is_norm(step) || batch(step.norm, n).count() > 1,
+                  "batch_norm \"%s\": one value a channel has no variance; give more images", step.name.c_str());
     images_ = n;
     for (int first = 0; first < images_; first += micro_) {
         const int m = micro_batch_at(first);
@@ -417,6 +448,24 @@ void Plan::forward(const float* images, int n) {
 
 void Plan::outputs(float* out) {
     ops_.export_outputs(engine_->threads, images_, classes(), x(int(values_.size()) - 1, 0), out);
+}
+
+int64_t Plan::statistics_floats() const {
+    int64_t floats = 0;
+    for (const Step& step : steps_)
+        if (is_norm(step)) floats += 2 * step.norm.c;
+    return floats;
+}
+
+void Plan::statistics(float* out) {
+    Threads& threads = engine_->threads;
+    for (const Step& step : steps_) {
+        if (!is_norm(step)) continue;
+        const int64_t c = step.norm.c, count = batch(step.norm, images_).count();
+        ops_.copy(threads, 2 * c, statistics_of(step, 0), out);
+        ops_.scale(threads, c, float(double(count) / double(count - 1)), out + c);
+        out += 2 * c;
+    }
 }
 
 // Brings delta into the order of the kernels, unless it is there already.
@@ -536,6 +585,11 @@ void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at) {
             case LQF_SUBSAMPLE:
                 ops_.subsample_vjp(threads, batch(step->subsample, m), y_bar, in_bar, step->accumulate0);
                 break;
+            case LQF_BATCH_NORM:
+                ops_.batch_norm_vjp(threads, batch(step->norm, m), x(step->in0, first), weights_.as<float>() + step->w0,
+                                    statistics_of(*step, 0), statistics_of(*step, 1), y_bar, statistics_of(*step, 2),
+                                    statistics_of(*step, 3), in_bar, step->accumulate0);
+                break;
         }
     }
 }
@@ -547,6 +601,11 @@ void Plan::vjp(const float* cotangent, float* gradient) {
                     ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, gradient + step.node.weight_offset,
                                       gradient + step.node.bias_offset, 0);
                 });
+    for (const Step& step : steps_) {
+        if (!is_norm(step) || !step.node.linearised) continue;
+        ops_.axpy(engine_->threads, step.norm.c, 1.0f, statistics_of(step, 2), gradient + step.node.weight_offset);
+        ops_.axpy(engine_->threads, step.norm.c, 1.0f, statistics_of(step, 3), gradient + step.node.bias_offset);
+    }
 }
 
 void Plan::jacobian(float* rows) {
@@ -652,6 +711,15 @@ void check_forward(const Plan& plan) {
     LQF_CHECK(plan.images() > 0, "no forward yet: jvp and vjp need the images at which to linearise");
 }
 
+// What an image's outputs are to the parameters depends on the other images: there is no Jacobian an image.
+void check_no_batch_norm(const Plan& plan, const char* verb) {
+    LQF_CHECK(
+        plan.statistics_floats() == 0,
+        "%s is for networks whose batch norm is folded; this plan normalises by its batch, to train at the current "
+        "weights: fold it first",
+        verb);
+}
+
 void check_images(const Plan& plan, const float* images, int32_t n) {
     LQF_CHECK(images, "images is null");
     LQF_CHECK(n >= 1 && n <= plan.max_batch(), "%d images, this plan takes 1 to %d", n, plan.max_batch());
@@ -713,9 +781,18 @@ int32_t lqf_plan_outputs(lqf_plan* plan, lqf_vector* out) {
     });
 }
 
+int32_t lqf_plan_statistics(lqf_plan* plan, lqf_vector* out) {
+    return with(plan, [&](Plan& p) {
+        check_forward(p);
+        check_vector(out, &p.engine(), p.statistics_floats(), "out");
+        p.statistics(out->writable());
+    });
+}
+
 int32_t lqf_plan_jvp(lqf_plan* plan, lqf_vector* delta, lqf_vector* out) {
     return with(plan, [&](Plan& p) {
         check_forward(p);
+        check_no_batch_norm(p, "jvp");
         check_vector(delta, &p.engine(), p.parameters(), "delta");
         check_vector(out, &p.engine(), int64_t(p.images()) * p.classes(), "out");
         p.jvp(delta, out->writable());
@@ -734,6 +811,7 @@ int32_t lqf_plan_vjp(lqf_plan* plan, lqf_vector* cotangent, lqf_vector* gradient
 int32_t lqf_plan_jacobian(lqf_plan* plan, lqf_vector* rows) {
     return with(plan, [&](Plan& p) {
         check_forward(p);
+        check_no_batch_norm(p, "jacobian");
         check_vector(rows, &p.engine(), int64_t(p.images()) * p.classes() * p.parameters(), "rows");
         p.jacobian(rows->writable());
     });
@@ -742,6 +820,7 @@ int32_t lqf_plan_jacobian(lqf_plan* plan, lqf_vector* rows) {
 int32_t lqf_plan_predict(lqf_plan* plan, lqf_vector* delta, const float* images, int32_t n, float* scores) {
     return with(plan, [&](Plan& p) {
         check_images(p, images, n);
+        check_no_batch_norm(p, "predict");
         check_vector(delta, &p.engine(), p.parameters(), "delta");
         LQF_CHECK(scores, "scores is null");
         p.predict(delta, images, n, scores);

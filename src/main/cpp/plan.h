@@ -33,12 +33,15 @@ struct Step {
     Conv2d conv{};  // n is set when the step runs
     Pool2d pool{};
     Subsample subsample{};
+    BatchNorm norm{};
     bool in_place = false;
     bool accumulate0 = false, accumulate1 = false;  // its cotangent for in0, in1 is not the first that arrives there
     bool masks0 =
         false;  // a convolution's is the last that arrives at in0, which ends with a leaky ReLU: it applies that one's slopes
     int64_t w0 = 0, w0_transposed = 0,
-            delta = 0;   // packed weights: offsets in floats into `weights`, delta into `deltas`
+            delta = 0;  // packed weights: offsets in floats into `weights`, delta into `deltas`
+    int64_t statistics =
+        0;               // batch_norm: mean, variance, gamma_bar, beta_bar, [4, c]: offset in floats into `statistics`
     int64_t argmax = 0;  // offset in ints into `argmax`, [max_batch, floats]
 };
 
@@ -51,6 +54,7 @@ public:
     void set_parameters(const lqf_vector* parameters);
     void forward(const float* images, int n);
     void outputs(float* out);
+    void statistics(float* out);
     void jvp(const lqf_vector* delta, float* out);
     void vjp(const float* cotangent, float* gradient);
     void jacobian(float* rows);
@@ -72,8 +76,10 @@ public:
     int images() const { return images_; }  // of the last forward; 0 before
     int classes() const { return values_.back().c; }
     int64_t parameters() const { return parameters_; }
+    int64_t statistics_floats() const;  // of statistics(); 0: there is no batch_norm
     int64_t own_bytes() const {
-        return int64_t(kept_.bytes() + weights_.bytes() + deltas_.bytes() + argmax_.bytes() + scores_.bytes());
+        return int64_t(kept_.bytes() + weights_.bytes() + deltas_.bytes() + argmax_.bytes() + statistics_.bytes() +
+                       scores_.bytes());
     }
     int64_t shared_bytes() const { return scratch_floats_ * int64_t(sizeof(float)); }
     std::string describe() const;
@@ -95,6 +101,9 @@ private:
 
     int micro_batch_at(int first) const { return std::min(micro_, images_ - first); }
     float* x(int value, int first) const;  // the value of images first ... in the kept or shared buffer
+    float* statistics_of(const Step& step, int row) const {
+        return statistics_.as<float>() + step.statistics + int64_t(row) * step.norm.c;
+    }
     float* scratch(int64_t offset) const { return engine_->scratch.as<float>() + offset; }
     const float* x_dot(int value) const;  // null if it has no tangent
     const float* w0(const Step& step) const { return weights_.as<float>() + step.w0; }
@@ -109,10 +118,10 @@ private:
     std::vector<Step> fused_;  // live ones that a convolution has taken over
     int64_t parameters_;
     int max_batch_;
-    int micro_;  // images that go through the network together: their values stay in cache
+    int micro_;  // images that go through the network together: their values stay in cache; with batch_norm all of them
     int images_ = 0;
     int64_t scratch_floats_ = 0;
-    Memory kept_, weights_, deltas_, argmax_;
+    Memory kept_, weights_, deltas_, argmax_, statistics_;
     int64_t packed_delta_ = 0;  // revision of the vector in deltas_
     Memory scores_;             // of predict: f(x; w0) and J delta, [2, max_batch, C]
 };

@@ -147,6 +147,8 @@ const Ops& table() {
         avg_pool_vjp,
         subsample,
         subsample_vjp,
+        batch_norm,
+        batch_norm_vjp,
         kron_input,
         kron_output,
         kron_precondition,

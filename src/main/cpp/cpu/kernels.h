@@ -99,6 +99,15 @@ struct Kernels {
     void (*to_lanes)(const float* rows, int64_t row, int lanes, int channels, int taps, float* held);
     void (*from_lanes)(const float* held, int lanes, int channels, int taps, float* rows, int64_t row);
 
+    // Batch norm of a channel block. sums [2][16]: of a, and of a * b, over the pixels; b may be a
+    void (*pair_sums)(const float* a, const float* b, int64_t pixels, double* sums);
+    // y = (x + shift) scale + offset; shift, scale, offset [16]
+    void (*normalise)(const float* x, int64_t pixels, const float* shift, const float* scale, const float* offset,
+                      float* y);
+    // x_bar = y_bar scale + (x + shift) slope + offset, set or accumulated
+    void (*normalise_vjp)(const float* x, const float* y_bar, int64_t pixels, const float* shift, const float* scale,
+                          const float* slope, const float* offset, float* x_bar, bool accumulate);
+
     // Elementwise; count is any number of floats.
     void (*leaky_relu)(int64_t count, float slope, const float* z, float* y);
     void (*leaky_relu_scale)(int64_t count, float slope, const float* y, const float* y_bar, float* z_bar,

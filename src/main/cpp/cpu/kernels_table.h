@@ -6,6 +6,7 @@
 
 #include "conv_tile.h"
 #include "elementwise.h"
+#include "norm_rows.h"
 #include "outer_tile.h"
 #include "weight_lanes.h"
 #include "winograd_tile.h"
@@ -52,6 +53,9 @@ static constexpr cpu::Kernels table(const char* name) {
     k.sum_pixels = sum_pixels;
     k.to_lanes = to_lanes;
     k.from_lanes = from_lanes;
+    k.pair_sums = pair_sums;
+    k.normalise = normalise;
+    k.normalise_vjp = normalise_vjp;
     k.leaky_relu = leaky_relu;
     k.leaky_relu_scale = leaky_relu_scale;
     k.add = add_arrays;

@@ -50,6 +50,12 @@ void avg_pool_vjp(Threads&, const Pool2d&, const float* y_bar, float* x_bar, boo
 void subsample(Threads&, const Subsample&, const float* x, float* y);
 void subsample_vjp(Threads&, const Subsample&, const float* y_bar, float* x_bar, bool accumulate);
 
+void batch_norm(Threads&, const BatchNorm&, const float* x, const float* gamma, const float* beta, float* mean,
+                float* variance, float* y);
+void batch_norm_vjp(Threads&, const BatchNorm&, const float* x, const float* gamma, const float* mean,
+                    const float* variance, const float* y_bar, float* gamma_bar, float* beta_bar, float* x_bar,
+                    bool accumulate);
+
 void kron_input(Threads&, const Conv2d&, const float* x, bool reduce, double* a);
 void kron_output(Threads&, const Conv2d&, const float* y_bar, bool reduce, double* g, int64_t image_stride);
 void kron_precondition(Threads&, int count, const KronLayer* layers, double damping, const float* gradient,

@@ -34,6 +34,8 @@ const Ops& reference_ops() {
         ops.avg_pool_vjp = avg_pool_vjp;
         ops.subsample = subsample;
         ops.subsample_vjp = subsample_vjp;
+        ops.batch_norm = batch_norm;
+        ops.batch_norm_vjp = batch_norm_vjp;
         ops.kron_input = kron_input;
         ops.kron_output = kron_output;
         ops.kron_precondition = kron_precondition;

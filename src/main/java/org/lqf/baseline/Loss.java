@@ -6,7 +6,8 @@ public enum Loss {
   /** ½‖f − y‖²: what LQF minimises. */
   SQUARED_ERROR {
     @Override
-    double evaluate(float[] outputs, float[] targets, int n, int classes, float[] cotangent) {
+    public double evaluate(
+        float[] outputs, float[] targets, int n, int classes, float[] cotangent) {
       double sum = 0;
       for (int i = 0; i < n * classes; i++) {
         float error = outputs[i] - targets[i];
@@ -17,10 +18,14 @@ public enum Loss {
     }
   },
 
-  /** −log softmax(f)[label], for the baselines; the label is where the target is not 0. */
+  /**
+   * −log softmax(f)[label], for the baselines and pre-training; the label is where the target is
+   * not 0.
+   */
   CROSS_ENTROPY {
     @Override
-    double evaluate(float[] outputs, float[] targets, int n, int classes, float[] cotangent) {
+    public double evaluate(
+        float[] outputs, float[] targets, int n, int classes, float[] cotangent) {
       double sum = 0;
       for (int first = 0; first < n * classes; first += classes) {
         double largest = Double.NEGATIVE_INFINITY;
@@ -49,5 +54,6 @@ public enum Loss {
    * @param targets y [n, classes], read: a number for the image's class, else 0
    * @param cotangent [n, classes], overwritten by the derivative by f
    */
-  abstract double evaluate(float[] outputs, float[] targets, int n, int classes, float[] cotangent);
+  public abstract double evaluate(
+      float[] outputs, float[] targets, int n, int classes, float[] cotangent);
 }

@@ -4,8 +4,8 @@
  *
  * <p>In come backbones, images and a budget; out go test errors, one a {@link
  * org.lqf.baseline.Run}. It may use everything below {@code cli}; nothing here is needed to tune or
- * serve a model. Cross-entropy exists here only: LQF has one loss. Read {@link
- * org.lqf.baseline.Comparison} first.
+ * serve a model. Cross-entropy is for what is trained here and in {@code pretrain}: LQF has one
+ * loss. Read {@link org.lqf.baseline.Comparison} first.
  */
 @NullMarked
 package org.lqf.baseline;

@@ -35,6 +35,8 @@ import picocli.CommandLine.TypeConversionException;
       LearnCommand.class,
       VerifyForgetCommand.class,
       MergeCommand.class,
+      PretrainCommand.class,
+      AdaptCommand.class,
       HelpCommand.class
     },
     versionProvider = Main.Version.class,
@@ -53,6 +55,8 @@ import picocli.CommandLine.TypeConversionException;
       "  lqf explain photos.lqf a.jpg --data photos/train",
       "  lqf audit photos.lqf --data photos/train",
       "  lqf forget photos.lqf --data photos/ --remove cat/a.jpg --out new.lqf",
+      "  lqf pretrain --data photos/ --out net.json",
+      "  lqf adapt --backbone relu.json --data photos/ --out leaky.json",
       "",
       "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
       "LQF_JAVA_OPTS adds options for the JVM, such as -Xmx8g. LQF_DEBUG=1 shows stack traces."

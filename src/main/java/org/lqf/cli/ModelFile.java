@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 import org.lqf.model.Backbone;
 import org.lqf.model.LinearisedModel;
+import org.lqf.model.TrainableNetwork;
 
 /**
  * A model and the network that it was tuned from.
@@ -46,6 +47,11 @@ record ModelFile(LinearisedModel model, Backbone backbone) {
   static Backbone readBackbone(Path graph) throws IOException {
     requireFile(graph, "the graph JSON of a network");
     return Backbone.read(graph);
+  }
+
+  static TrainableNetwork readTrainable(Path graph) throws IOException {
+    requireFile(graph, "the graph JSON of a network");
+    return TrainableNetwork.read(graph);
   }
 
   private static void requireFile(Path file, String expected) throws IOException {

@@ -45,7 +45,7 @@ final class ProgressDisplay implements TrainingListener, Evaluation.Progress, Au
 
   @Override
   public void phase(String name) {
-    begin(name, name.startsWith("solving"));
+    begin(name, name.startsWith("solving") || name.equals("training"));
   }
 
   /** Begins a part of the work that is measured by {@link #step}, however often it sees images. */

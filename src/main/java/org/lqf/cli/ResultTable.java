@@ -7,6 +7,9 @@ import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import org.lqf.model.LinearisedModel;
 import org.lqf.predict.ConfusionMatrix;
+import org.lqf.pretrain.SgdConfig;
+import org.lqf.pretrain.WeightSgd;
+import org.lqf.solve.Progress;
 
 /** Results for people, on stdout. */
 final class ResultTable {
@@ -37,6 +40,24 @@ final class ResultTable {
                 .formatted(fit.certifiedGap(), 100 * fit.certifiedGap() / fit.loss()));
   }
 
+  /** How a network came about. */
+  ResultTable training(WeightSgd.Trained trained, SgdConfig config) {
+    List<Progress.Step> trace = trained.trace();
+    String loss =
+        trace.isEmpty()
+            ? "no epoch was left to do"
+            : "%.4g in the first epoch, %.4g in the last"
+                .formatted(trace.get(0).loss(), trace.get(trace.size() - 1).loss());
+    return line(
+            "steps",
+            "%d of %d images, %.3f s each"
+                .formatted(
+                    trained.steps(),
+                    config.batch(),
+                    trained.seconds() / Math.max(1, trained.steps())))
+        .line("mean loss", loss);
+  }
+
   ResultTable cost(double seconds) {
     long peak = PeakMemory.bytes();
     return line("seconds", "%.1f".formatted(seconds))
@@ -48,13 +69,22 @@ final class ResultTable {
 
   /** Accuracy, over all and by class, and, where known, that of the linear probe beside it. */
   void accuracies(TestScore score, @Nullable TestScore probe) {
+    accuracies("LQF", score, probe);
+  }
+
+  /**
+   * The same for any model.
+   *
+   * @param name heads the column of the score
+   */
+  void accuracies(String name, TestScore score, @Nullable TestScore probe) {
     ConfusionMatrix own = score.confusions();
     List<Integer> classes = shown(own);
     int width =
         Math.max(13, classes.stream().mapToInt(c -> own.labels().get(c).length()).max().orElse(0));
     String row = "%-" + width + "s  %6s  %7s";
     out.println();
-    out.printf(row, "test accuracy", "images", "LQF");
+    out.printf(row, "test accuracy", "images", name);
     out.println(probe == null ? "" : "    probe     gain");
     out.printf(row, "all", score.images(), percent(score.accuracy()));
     if (probe == null) {

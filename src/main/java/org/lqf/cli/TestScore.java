@@ -2,13 +2,20 @@ package org.lqf.cli;
 
 import java.io.IOException;
 import java.util.List;
+import java.util.Set;
+import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
+import org.lqf.engine.Plan;
+import org.lqf.image.Batch;
+import org.lqf.image.Batches;
+import org.lqf.image.ImageDataset;
 import org.lqf.image.ImageFolder;
 import org.lqf.model.Backbone;
 import org.lqf.model.LinearisedModel;
 import org.lqf.predict.Classifier;
 import org.lqf.predict.ConfusionMatrix;
 import org.lqf.predict.Evaluation;
+import org.lqf.tune.TrainingImages;
 
 /** How a model did on test images, image by image. */
 final class TestScore {
@@ -44,6 +51,56 @@ final class TestScore {
       int[] given = Evaluation.predict(classifier, images, progress);
       return new TestScore(model.labels(), images.labels(), given);
     }
+  }
+
+  /** Of a network by itself, its outputs being the classes of the images. */
+  static TestScore of(
+      Engine engine,
+      Backbone network,
+      ImageFolder images,
+      int readers,
+      Evaluation.Progress progress)
+      throws IOException {
+    int[] given = classify(engine, network, images, readers, progress);
+    return new TestScore(images.classes(), images.labels(), given);
+  }
+
+  /**
+   * The number of a network's largest output, for each image.
+   *
+   * @return [images.size()]
+   */
+  static int[] classify(
+      Engine engine,
+      Backbone network,
+      ImageFolder images,
+      int readers,
+      Evaluation.Progress progress)
+      throws IOException {
+    ImageDataset prepared = TrainingImages.prepare(images, network.input(), readers);
+    int classes = network.outputShape().size();
+    int[] given = new int[images.size()];
+    float[] outputs = new float[BATCH * classes];
+    try (Plan plan = engine.compile(network, Set.of(), BATCH);
+        DeviceVector out = engine.vector(outputs.length);
+        Batches batches = prepared.batches(BATCH, readers)) {
+      int done = 0;
+      while (batches.hasNext()) {
+        Batch next = batches.next();
+        plan.forward(next.images(), next.n());
+        plan.outputs(out);
+        out.read(outputs);
+        for (int i = 0; i < next.n(); i++) {
+          int row = i * classes;
+          for (int c = 0; c < classes; c++) {
+            given[done] = outputs[row + c] > outputs[row + given[done]] ? c : given[done];
+          }
+          done++;
+        }
+        progress.report(done, given.length);
+      }
+    }
+    return given;
   }
 
   ConfusionMatrix confusions() {

@@ -155,7 +155,7 @@ final class TuneCommand implements Callable<Integer> {
     try (ProgressDisplay display = new ProgressDisplay(err, quiet);
         Engine engine = device.open(command)) {
       input.notes().forEach(display::note);
-      Path checkpoint = out == null ? null : checkpoint(command, out, display);
+      Path checkpoint = out == null ? null : CheckpointPath.beside(out, resume, err, display);
       String hint = out == null ? "" : ModelFile.hint(out, graph);
       TrainingFiles files = new TrainingFiles(hint, checkpoint, factors);
       long start = System.nanoTime();
@@ -228,29 +228,6 @@ final class TuneCommand implements Callable<Integer> {
       throw new ParameterException(command.commandLine(), e.getMessage(), e);
     }
     return limit == null ? input : input.limitPerClass(limit);
-  }
-
-  /** The file beside the model, there only if it is to be taken up. */
-  private Path checkpoint(CommandSpec command, Path model, ProgressDisplay display)
-      throws IOException {
-    Path file = model.resolveSibling(model.getFileName() + ".checkpoint");
-    if (!resume && Files.deleteIfExists(file)) {
-      display.note("discarded the checkpoint of an interrupted run; --resume would have used it");
-    } else if (resume && !Files.exists(file)) {
-      display.note("there is no checkpoint %s; starting from the beginning".formatted(file));
-    }
-    PrintWriter err = command.commandLine().getErr();
-    Thread atExit =
-        new Thread(
-            () -> {
-              if (Files.exists(file)) { // the training did not come to its end
-                display.clear();
-                err.printf("lqf: to go on from %s, add --resume to the same command%n", file);
-                err.flush();
-              }
-            });
-    Runtime.getRuntime().addShutdownHook(atExit);
-    return file;
   }
 
   private Metrics metrics(

@@ -7,6 +7,8 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.lqf.binding.Lqf;
 import org.lqf.binding.LqfPlan;
 import org.lqf.model.Backbone;
+import org.lqf.model.Layer;
+import org.lqf.model.Node;
 
 /**
  * A backbone compiled for a device: f(x; w0) and its Jacobian J at w0 as a linear map.
@@ -19,6 +21,10 @@ import org.lqf.model.Backbone;
  * depend neither on the images beside it nor on the number of threads, bit for bit. Calls are safe
  * from several threads, but a forward changes what the next jvp means: threads that share a plan
  * use {@link #predict}, which is one step.
+ *
+ * <p>A plan of a network with batch norm ({@link org.lqf.model.TrainableNetwork#graph}) is for
+ * training at the current weights: there batch norm takes the statistics of the batch, so that an
+ * image's outputs do depend on the images beside it, and jvp, jacobian and predict are refused.
  */
 public final class Plan extends Handle {
 
@@ -114,6 +120,28 @@ public final class Plan extends Handle {
   public void outputs(DeviceVector out) {
     checkOutputs("out", out);
     call(() -> Lqf.lqf_plan_outputs(pointer, out.pointer), this, out);
+  }
+
+  /** Length of {@link #statistics}; 0 for a network whose batch norm is folded. */
+  public int statisticsLength() {
+    int length = 0;
+    for (Node node : backbone.nodes()) {
+      length += node.layer() instanceof Layer.BatchNorm2d norm ? 2 * norm.channels() : 0;
+    }
+    return length;
+  }
+
+  /**
+   * What each batch norm saw in the last forward: mean [channels] and unbiased variance [channels]
+   * of its input over images and pixels, batch norm by batch norm in node order.
+   *
+   * @param out [statisticsLength()], overwritten; entries beyond are left as they are
+   * @throws IllegalStateException if forward was not called
+   */
+  public void statistics(DeviceVector out) {
+    int unused = checkForward();
+    checkLength("out", out, statisticsLength());
+    call(() -> Lqf.lqf_plan_statistics(pointer, out.pointer), this, out);
   }
 
   /**

@@ -33,7 +33,7 @@ final class PlanCompiler {
       Set<String> unknown = new TreeSet<>(linearised);
       unknown.removeAll(layers);
       throw new IllegalArgumentException(
-          "cannot linearise %s: no conv2d or linear layer of \"%s\" has that name"
+          "cannot linearise %s: no layer with parameters of \"%s\" has that name"
               .formatted(String.join(", ", unknown), backbone.name()));
     }
     List<Node> nodes = backbone.nodes();
@@ -76,7 +76,7 @@ final class PlanCompiler {
       target.input0(names.indexOf(inputs.get(0))); // -1 is the image, as lqf.h has it
       target.input1(inputs.size() > 1 ? names.indexOf(inputs.get(1)) : -1);
       target.kernel_h(0).kernel_w(0).stride(0).padding(0);
-      target.out_channels(0).pad_before(0).pad_after(0).slope(0);
+      target.out_channels(0).pad_before(0).pad_after(0).slope(0).epsilon(0);
       target.linearised(linearised.contains(node.name()) ? 1 : 0);
       ParameterBlock block = blocks.get(node.name());
       target.weight_offset(block == null ? 0 : block.weightOffset());
@@ -93,6 +93,8 @@ final class PlanCompiler {
       target.stride(conv.stride()).padding(conv.padding());
     } else if (layer instanceof Layer.Linear linear) {
       target.op(Lqf.LQF_LINEAR).out_channels(linear.outFeatures());
+    } else if (layer instanceof Layer.BatchNorm2d norm) {
+      target.op(Lqf.LQF_BATCH_NORM).epsilon(norm.eps());
     } else if (layer instanceof Layer.LeakyRelu relu) {
       target.op(Lqf.LQF_LEAKY_RELU).slope(relu.slope());
     } else if (layer instanceof Layer.MaxPool2d pool) {

@@ -87,6 +87,10 @@ final class BackboneDigest {
           c.padding());
     } else if (layer instanceof Layer.Linear l) {
       return numbers(l.inFeatures(), l.outFeatures());
+    } else if (layer instanceof Layer.BatchNorm2d n) {
+      return numbers(n.channels())
+          + " "
+          + HexFormat.of().toHexDigits(Double.doubleToRawLongBits(n.eps()));
     } else if (layer instanceof Layer.LeakyRelu r) {
       return bits(r.slope());
     } else if (layer instanceof Layer.MaxPool2d p) {

@@ -19,13 +19,14 @@ import java.util.Set;
  *
  * <p>One pass over the nodes: {@link #read(GraphNode)} adds a {@link Node}, or, for a batch norm,
  * replaces the {@link Affine} of the node before and remembers under which name its value is now
- * found.
+ * found. For a {@link TrainableNetwork} batch norms stay, and their running statistics are kept.
  */
 final class BackboneReader {
 
   static final String FORMAT = "lqf-backbone-graph/1";
   private static final long MAX_JSON = 64L << 20; // bytes; a graph of 200 nodes takes 32 kB
 
+  private final boolean folding;
   private final Safetensors weights;
   private final Map<String, Integer> consumers;
   private final Set<String> unused;
@@ -33,14 +34,28 @@ final class BackboneReader {
   private final List<Node> nodes = new ArrayList<>();
   private final Map<String, Affine> affines = new HashMap<>(); // by node
   private final Map<String, String> folded = new HashMap<>(); // batch norm → conv2d, linear
+  private final List<double[]> statistics = new ArrayList<>(); // of batch norms that stay
 
-  private BackboneReader(Safetensors weights, Map<String, Integer> consumers) {
+  private BackboneReader(boolean folding, Safetensors weights, Map<String, Integer> consumers) {
+    this.folding = folding;
     this.weights = weights;
     this.consumers = consumers;
     this.unused = new HashSet<>(weights.tensors().keySet());
   }
 
+  private interface Builder<T> {
+    T build(JsonNode json, Safetensors weights);
+  }
+
   static Backbone read(Path file) throws IOException {
+    return read(file, BackboneReader::fold);
+  }
+
+  static TrainableNetwork readTrainable(Path file) throws IOException {
+    return read(file, BackboneReader::keep);
+  }
+
+  private static <T> T read(Path file, Builder<T> builder) throws IOException {
     if (Files.size(file) > MAX_JSON) {
       throw new IOException(
           "%s has %d bytes; a graph JSON has at most %d"
@@ -59,7 +74,7 @@ final class BackboneReader {
         throw new IllegalArgumentException(
             "weights: expected the name of a file beside this one, got \"%s\"".formatted(weights));
       }
-      return build(json, Safetensors.read(file.resolveSibling(weights)));
+      return builder.build(json, Safetensors.read(file.resolveSibling(weights)));
     } catch (JsonProcessingException e) {
       throw new IOException(file + " is not valid JSON: " + e.getOriginalMessage(), e);
     } catch (IllegalArgumentException e) {
@@ -67,7 +82,23 @@ final class BackboneReader {
     }
   }
 
-  private static Backbone build(JsonNode json, Safetensors weights) {
+  /** The network with batch norm folded. */
+  static Backbone fold(JsonNode json, Safetensors weights) {
+    BackboneReader reader = of(json, weights, true);
+    Backbone backbone = reader.backbone(json);
+    checkClaims(json, backbone);
+    return backbone;
+  }
+
+  /** The network with its batch norms. */
+  private static TrainableNetwork keep(JsonNode json, Safetensors weights) {
+    BackboneReader reader = of(json, weights, false);
+    TrainableNetwork network = new TrainableNetwork(reader.backbone(json), reader.statistics());
+    checkClaims(json, network.folded());
+    return network;
+  }
+
+  private static BackboneReader of(JsonNode json, Safetensors weights, boolean folding) {
     List<GraphNode> graph = new ArrayList<>();
     for (JsonNode node : Json.array(json, "nodes")) {
       graph.add(new GraphNode(node, graph.size()));
@@ -76,25 +107,24 @@ final class BackboneReader {
     for (GraphNode node : graph) {
       node.inputs().forEach(name -> consumers.merge(name, 1, Integer::sum));
     }
-    String output = Json.text(json, "output");
-    String featureNode = Json.text(json, "feature_node");
-    consumers.merge(output, 1, Integer::sum);
-    consumers.merge(featureNode, 1, Integer::sum);
+    consumers.merge(Json.text(json, "output"), 1, Integer::sum);
+    consumers.merge(Json.text(json, "feature_node"), 1, Integer::sum);
 
-    BackboneReader reader = new BackboneReader(weights, consumers);
+    BackboneReader reader = new BackboneReader(folding, weights, consumers);
     graph.forEach(reader::read);
     reader.checkAllUsed();
-    Backbone backbone =
-        new Backbone(
-            Json.text(json, "name"),
-            input(json.path("input")),
-            reader.nodes,
-            reader.resolve(output),
-            reader.resolve(featureNode),
-            classNames(json),
-            reader.parameters());
-    checkClaims(json, backbone);
-    return backbone;
+    return reader;
+  }
+
+  private Backbone backbone(JsonNode json) {
+    return new Backbone(
+        Json.text(json, "name"),
+        input(json.path("input")),
+        nodes,
+        resolve(Json.text(json, "output")),
+        resolve(Json.text(json, "feature_node")),
+        classNames(json),
+        parameters());
   }
 
   private void read(GraphNode node) {
@@ -110,7 +140,7 @@ final class BackboneReader {
       if (!names.add(node.name())) {
         throw new IllegalArgumentException("another node has this name; it must be unique");
       }
-      if (node.op().equals("batchnorm2d")) {
+      if (node.op().equals("batchnorm2d") && folding) {
         fold(node);
       } else {
         Layer layer = layer(node);
@@ -142,6 +172,9 @@ final class BackboneReader {
             new Layer.Linear(node.integer("in_features"), node.integer("out_features"));
         readAffine(node, linear.outFeatures(), linear.inFeatures());
         return linear;
+      }
+      case "batchnorm2d" -> {
+        return readNorm(node);
       }
       case "leaky_relu" -> {
         return new Layer.LeakyRelu((float) node.number("negative_slope"));
@@ -177,6 +210,27 @@ final class BackboneReader {
     double[] weight = tensor(node, "weight", shape);
     double[] bias = node.flag("bias") ? tensor(node, "bias", shape[0]) : new double[(int) shape[0]];
     affines.put(node.name(), new Affine(weight, bias));
+  }
+
+  private Layer readNorm(GraphNode node) {
+    Affine before = affines.get(node.inputs().get(0));
+    int channels =
+        before == null ? node.integer("channels") : node.integer("channels", before.bias().length);
+    affines.put(
+        node.name(), new Affine(tensor(node, "weight", channels), tensor(node, "bias", channels)));
+    statistics.add(tensor(node, "running_mean", channels));
+    statistics.add(tensor(node, "running_var", channels));
+    unused.remove(node.name() + ".num_batches_tracked");
+    return new Layer.BatchNorm2d(channels, node.number("eps"));
+  }
+
+  private float[] statistics() {
+    double[] all = statistics.stream().flatMapToDouble(Arrays::stream).toArray();
+    float[] rounded = new float[all.length];
+    for (int i = 0; i < all.length; i++) {
+      rounded[i] = (float) all[i];
+    }
+    return rounded;
   }
 
   private void fold(GraphNode node) {

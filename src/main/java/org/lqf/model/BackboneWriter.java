@@ -19,14 +19,49 @@ final class BackboneWriter {
   private BackboneWriter() {}
 
   static void write(Backbone backbone, Path file) throws IOException {
+    write(backbone, backbone.digest(), tensors(backbone), file);
+  }
+
+  /** Batch norm is written as it stands; the digest is that of the folded network. */
+  static void write(TrainableNetwork network, Path file) throws IOException {
+    write(
+        network.graph(),
+        network.folded().digest(),
+        tensors(network.graph(), network.statistics()),
+        file);
+  }
+
+  private static void write(Backbone backbone, String digest, Safetensors tensors, Path file)
+      throws IOException {
     String fileName = String.valueOf(file.getFileName());
     if (!fileName.endsWith(".json")) {
       throw new IllegalArgumentException(file + ": the name of a graph must end in .json");
     }
     String weights = fileName.substring(0, fileName.length() - 5) + ".safetensors";
-    byte[] json = (Json.PRETTY.writeValueAsString(graph(backbone, weights)) + "\n").getBytes(UTF_8);
-    tensors(backbone).write(file.resolveSibling(weights));
+    ObjectNode graph = graph(backbone, weights, digest);
+    byte[] json = (Json.PRETTY.writeValueAsString(graph) + "\n").getBytes(UTF_8);
+    tensors.write(file.resolveSibling(weights));
     AtomicFile.write(file, channel -> AtomicFile.writeFully(channel, ByteBuffer.wrap(json)));
+  }
+
+  /**
+   * @param statistics as {@link TrainableNetwork#statistics}
+   */
+  static Safetensors tensors(Backbone graph, float[] statistics) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>(tensors(graph).tensors());
+    int at = 0;
+    for (Node node : graph.nodes()) {
+      if (node.layer() instanceof Layer.BatchNorm2d norm) {
+        int c = norm.channels();
+        tensors.put(
+            node.name() + ".running_mean", Tensor.of(Arrays.copyOfRange(statistics, at, at + c)));
+        tensors.put(
+            node.name() + ".running_var",
+            Tensor.of(Arrays.copyOfRange(statistics, at + c, at + 2 * c)));
+        at += 2 * c;
+      }
+    }
+    return new Safetensors(Map.of("name", graph.name()), tensors);
   }
 
   private static Safetensors tensors(Backbone backbone) {
@@ -43,6 +78,8 @@ final class BackboneWriter {
             new long[] {
               conv.outChannels(), conv.inChannels(), conv.kernelHeight(), conv.kernelWidth()
             };
+      } else if (layers.get(block.node()) instanceof Layer.BatchNorm2d) {
+        shape = new long[] {block.out()};
       }
       tensors.put(block.node() + ".weight", Tensor.of(weight, shape));
       tensors.put(block.node() + ".bias", Tensor.of(bias));
@@ -50,12 +87,17 @@ final class BackboneWriter {
     return new Safetensors(Map.of("name", backbone.name()), tensors);
   }
 
-  private static ObjectNode graph(Backbone backbone, String weights) {
+  /**
+   * @param digest of the folded network, or "": without
+   */
+  static ObjectNode graph(Backbone backbone, String weights, String digest) {
     ObjectNode json = JsonNodeFactory.instance.objectNode();
     json.put("format", BackboneReader.FORMAT);
     json.put("name", backbone.name());
     json.put("weights", weights);
-    json.put("digest", backbone.digest());
+    if (!digest.isEmpty()) {
+      json.put("digest", digest);
+    }
     json.set("input", input(backbone.input()));
     json.put("output", backbone.output());
     json.put("feature_node", backbone.featureNode());
@@ -104,6 +146,8 @@ final class BackboneWriter {
     } else if (layer instanceof Layer.Linear l) {
       json.put("in_features", l.inFeatures()).put("out_features", l.outFeatures());
       json.put("bias", true);
+    } else if (layer instanceof Layer.BatchNorm2d n) {
+      json.put("channels", n.channels()).put("eps", n.eps());
     } else if (layer instanceof Layer.LeakyRelu r) {
       json.put("negative_slope", r.slope());
     } else if (layer instanceof Layer.MaxPool2d p) {

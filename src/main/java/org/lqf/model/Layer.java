@@ -5,9 +5,10 @@ import java.util.List;
 /**
  * One operation of a network: its attributes and its shape rule, no weights and no code.
  *
- * <p>The weights of {@link Conv2d} and {@link Linear} live in the flat parameter vector of the
- * {@link Backbone}, see {@link ParameterBlock}. There is no batch norm: it is folded when a network
- * is read. Formulas and tangent rules of every layer are in {@code ops.h}.
+ * <p>The weights of {@link Conv2d}, {@link Linear} and {@link BatchNorm2d} live in the flat
+ * parameter vector of the {@link Backbone}, see {@link ParameterBlock}. A network that is read has
+ * no batch norm: it is folded; only a {@link TrainableNetwork} has. Formulas and tangent rules of
+ * every layer are in {@code ops.h}.
  */
 public sealed interface Layer {
 
@@ -110,6 +111,36 @@ public sealed interface Layer {
     @Override
     public Shape outputShape(List<Shape> inputs) {
       return only(inputs);
+    }
+  }
+
+  /**
+   * y = γ (x − mean) / √(variance + eps) + β for each channel, in training mode: mean and variance
+   * are those of the batch. Weights are γ [channels], the bias is β [channels].
+   *
+   * @param eps &gt; 0
+   */
+  record BatchNorm2d(int channels, double eps) implements Layer {
+    public BatchNorm2d {
+      atLeast(1, "channels", channels);
+      if (!(eps > 0) || eps == Double.POSITIVE_INFINITY) {
+        throw new IllegalArgumentException("eps must be finite and positive, got " + eps);
+      }
+    }
+
+    @Override
+    public String op() {
+      return "batchnorm2d";
+    }
+
+    @Override
+    public Shape outputShape(List<Shape> inputs) {
+      Shape x = only(inputs);
+      if (x.channels() != channels) {
+        throw new IllegalArgumentException(
+            "has %d channels but its input has %d".formatted(channels, x.channels()));
+      }
+      return x;
     }
   }
 

@@ -6,11 +6,12 @@ import java.util.List;
 /**
  * Where the weights of one conv2d or linear node lie in the flat parameter vector of a network:
  * weights [out, in] row-major (for conv2d [oc, ic·kh·kw], that is OIHW), directly followed by the
- * bias [out].
+ * bias [out]. A batch norm counts as [channels, 1]: γ, then β.
  *
  * @param node name of the node
  * @param out output channels or features
- * @param in inputs of one output: ic·kh·kw for conv2d, inFeatures for linear; without the bias
+ * @param in inputs of one output: ic·kh·kw for conv2d, inFeatures for linear, 1 for batch norm;
+ *     without the bias
  * @param weightOffset index of the first weight, in floats
  * @param biasOffset index of the first bias, in floats; weightOffset + out·in
  */
@@ -28,7 +29,7 @@ public record ParameterBlock(String node, int out, int in, int weightOffset, int
   }
 
   /**
-   * Blocks of the conv2d and linear nodes, in node order, without gaps.
+   * Blocks of the conv2d, linear and batch norm nodes, in node order, without gaps.
    *
    * @throws IllegalArgumentException if there are more than 2^31-1 parameters
    */
@@ -44,6 +45,9 @@ public record ParameterBlock(String node, int out, int in, int weightOffset, int
       } else if (node.layer() instanceof Layer.Linear linear) {
         out = linear.outFeatures();
         in = linear.inFeatures();
+      } else if (node.layer() instanceof Layer.BatchNorm2d norm) {
+        out = norm.channels();
+        in = 1;
       } else {
         continue;
       }

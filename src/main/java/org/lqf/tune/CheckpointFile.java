@@ -14,10 +14,10 @@ import org.lqf.model.Tensor;
 import org.lqf.solve.Checkpoint;
 
 /**
- * The state of a solver in a safetensors file, written at most every few seconds, each time as a
- * whole. It belongs to one training: the key says which.
+ * The state of a solver or a training in a safetensors file, written at most every few seconds,
+ * each time as a whole. It belongs to one training: the key says which.
  */
-final class CheckpointFile implements Checkpoint {
+public final class CheckpointFile implements Checkpoint {
 
   private static final String FORMAT = "lqf-checkpoint/1";
   private static final long INTERVAL_NANOS = 5_000_000_000L;
@@ -40,7 +40,7 @@ final class CheckpointFile implements Checkpoint {
    * @param key everything that decides the result of the training
    * @throws IOException if the file is damaged or belongs to another training
    */
-  static CheckpointFile open(Path file, String key) throws IOException {
+  public static CheckpointFile open(Path file, String key) throws IOException {
     if (!Files.exists(file)) {
       return new CheckpointFile(file, key, null);
     }

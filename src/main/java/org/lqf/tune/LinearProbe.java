@@ -3,10 +3,7 @@ package org.lqf.tune;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Set;
-import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
-import org.lqf.engine.Plan;
 import org.lqf.engine.SymmetricMatrix;
 import org.lqf.model.Backbone;
 import org.lqf.solve.Samples;
@@ -36,24 +33,7 @@ public record LinearProbe(float[] weight, float[] bias, double ridge, double lea
   public static LinearProbe of(
       Engine engine, Backbone backbone, Samples samples, int[] labels, int classes, int batch)
       throws IOException {
-    Backbone cut = backbone.cutAtFeatures();
-    int width = cut.outputShape().channels();
-    double[] features = new double[Math.multiplyExact(samples.size(), width)];
-    int[] at = new int[1];
-    try (Plan plan = engine.compile(cut, Set.of(), batch);
-        DeviceVector out = engine.vector((long) batch * width)) {
-      float[] values = new float[batch * width];
-      samples.forEach(
-          Samples.IN_ORDER,
-          (images, n, targets) -> {
-            plan.forward(images, n);
-            plan.outputs(out);
-            out.read(values);
-            for (int i = 0; i < n * width; i++) {
-              features[at[0]++] = values[i];
-            }
-          });
-    }
+    double[] features = PooledFeatures.of(engine, backbone, samples, batch);
     return fit(engine, features, labels, classes);
   }
 
@@ -76,7 +56,7 @@ public record LinearProbe(float[] weight, float[] bias, double ridge, double lea
    * @param features [labels.length, width], overwritten
    * @param labels in 0 … classes − 1
    */
-  static LinearProbe fit(Engine engine, double[] features, int[] labels, int classes) {
+  public static LinearProbe fit(Engine engine, double[] features, int[] labels, int classes) {
     int n = labels.length;
     int width = features.length / n;
     double[] mean = center(features, n, width);
@@ -127,6 +107,32 @@ public record LinearProbe(float[] weight, float[] bias, double ridge, double lea
       bias[c] = (float) shift;
     }
     return new LinearProbe(weight, bias, bestRidge, bestAccuracy);
+  }
+
+  /**
+   * The class that each image is given.
+   *
+   * @param features [n, width]
+   * @return [n]
+   */
+  public int[] classify(double[] features) {
+    int classes = bias.length;
+    int width = weight.length / classes;
+    int[] given = new int[features.length / width];
+    for (int i = 0; i < given.length; i++) {
+      double best = Double.NEGATIVE_INFINITY;
+      for (int c = 0; c < classes; c++) {
+        double score = bias[c];
+        for (int j = 0; j < width; j++) {
+          score += weight[c * width + j] * features[i * width + j];
+        }
+        if (score > best) {
+          best = score;
+          given[i] = c;
+        }
+      }
+    }
+    return given;
   }
 
   private record Errors(double squares, int right) {}

@@ -19,12 +19,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.lqf.testing.TinyData;
 
-/** {@code kill -9} in the middle of {@code lqf tune}, as a process of its own. */
+/** {@code kill -9} in the middle of a training, as a process of its own. */
 class KillAndResumeTest {
 
   private static final long PATIENCE_SECONDS = 120;
@@ -50,7 +51,7 @@ class KillAndResumeTest {
 
     Path out = folder.resolve("killed.lqf");
     for (int kill = 1; kill <= kills; kill++) {
-      runUntilCheckpoint(out, arguments);
+      runUntilCheckpoint(out, command(out, arguments));
     }
     Path checkpoint = folder.resolve("killed.lqf.checkpoint");
     byte[] state = Files.readAllBytes(checkpoint);
@@ -69,6 +70,38 @@ class KillAndResumeTest {
     assertFalse(Files.exists(checkpoint));
   }
 
+  @Test
+  void aKilledPretrainingGivesTheFilesOfAnUninterruptedOne()
+      throws IOException, InterruptedException {
+    Path whole = folder.resolve("whole.json");
+    assertEquals(0, Cli.run(pretrain(whole, "--quiet").toArray()).code());
+
+    Path out = folder.resolve("killed.json");
+    runUntilCheckpoint(out, pretrain(out, "--resume"));
+    Path checkpoint = folder.resolve("killed.json.checkpoint");
+    Cli.run(pretrain(out, "--resume", "--quiet", "--weight-decay=0.1").toArray())
+        .failed(
+            1,
+            checkpoint
+                + " belongs to another training (other images, network or options); "
+                + "give the same ones, or start without it");
+
+    Cli last = Cli.run(pretrain(out, "--resume").toArray());
+    assertEquals(0, last.code(), last.err());
+    assertTrue(last.err().contains("lqf: going on after epoch 1"), last.err());
+    assertArrayEquals(
+        Files.readAllBytes(folder.resolve("whole.safetensors")),
+        Files.readAllBytes(folder.resolve("killed.safetensors")));
+    assertFalse(Files.exists(checkpoint));
+  }
+
+  private static List<Object> pretrain(Path out, Object... more) {
+    List<Object> command = new ArrayList<>(List.of("pretrain", "--data", data, "--out", out));
+    command.addAll(List.of("--arch=resnet8", "--size=16", "--batch=10", "--epochs=3"));
+    command.addAll(List.of(more));
+    return command;
+  }
+
   private static Object[] with(List<Object> arguments, Object... more) {
     List<Object> all = new ArrayList<>(arguments);
     all.addAll(List.of(more));
@@ -76,12 +109,12 @@ class KillAndResumeTest {
   }
 
   /** Kills the process as soon as it has stored a state. */
-  private void runUntilCheckpoint(Path out, List<Object> arguments)
+  private void runUntilCheckpoint(Path out, List<Object> command)
       throws IOException, InterruptedException {
     try (WatchService watch = FileSystems.getDefault().newWatchService()) {
       WatchKey unused = folder.register(watch, StandardWatchEventKinds.ENTRY_CREATE);
       Path log = folder.resolve("log");
-      Process process = start(log, command(out, arguments));
+      Process process = start(log, command);
       try {
         awaitFile(watch, out.getFileName() + ".checkpoint", log);
       } finally {

@@ -20,7 +20,8 @@ import org.lqf.model.LinearisedModel;
 class MainTest {
 
   @ParameterizedTest
-  @ValueSource(strings = {"tune", "evaluate", "predict", "inspect", "explain", "audit"})
+  @ValueSource(
+      strings = {"tune", "evaluate", "predict", "inspect", "explain", "audit", "pretrain", "adapt"})
   void everyCommandHasHelpThatEndsWithExamples(String command) {
     Cli help = Cli.run(command, "--help").succeeded();
     assertEquals(help.out(), Cli.run("help", command).succeeded().out());
@@ -43,7 +44,7 @@ class MainTest {
     Cli.run()
         .failed(
             2,
-            "expected a command: tune, evaluate, predict, inspect, explain, audit, compare, forget, learn, verify-forget, merge, help; see lqf --help");
+            "expected a command: tune, evaluate, predict, inspect, explain, audit, compare, forget, learn, verify-forget, merge, pretrain, adapt, help; see lqf --help");
   }
 
   @Test

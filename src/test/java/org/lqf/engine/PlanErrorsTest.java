@@ -180,7 +180,9 @@ class PlanErrorsTest {
     "3, -1, -1, 0, 2, 2, 1, 2, 0, 0, padding 2 is not smaller than the kernel",
     "4, -1, -1, 0, 2, 2, 0, 0, 0, 0, stride 0",
     "7, -1, -1, 0, 0, 0, 0, 0, 0, 0, stride 0",
-    "8, -1, -1, 0, 0, 0, 0, 0, 0, 0, unknown op 8",
+    "8, -1, -1, 0, 0, 0, 0, 0, 0, 0, 'epsilon 0, expected > 0'", // what is the slope of others
+    "8, -1, -1, 0, 0, 0, 0, 0, 1, 98, gamma at 98 and beta at 90 do not fit 100 parameters",
+    "9, -1, -1, 0, 0, 0, 0, 0, 0, 0, unknown op 9",
     "2, 0, -1, 0, 0, 0, 0, 0, 0, 0, not an earlier node",
     "6, -1, 0, 0, 0, 0, 0, 0, 0, 0, not an earlier node",
     "2, -1, -1, 0, 0, 0, 0, 0, 0, 0, '\"odd\" has shape [3,4,4], expected [classes,1,1]'",
@@ -201,7 +203,7 @@ class PlanErrorsTest {
         DeviceVector parameters = engine.vector(100)) {
       node.op(op).input0(in0).input1(in1).out_channels(out).kernel_h(kh).kernel_w(kw);
       node.stride(stride).padding(pad).pad_before(0).pad_after(0).linearised(1).slope(slope);
-      node.weight_offset(offset).bias_offset(90);
+      node.weight_offset(offset).bias_offset(90).epsilon(slope);
       LqfPlan unused = new LqfPlan();
       int status =
           Lqf.lqf_plan_compile(
