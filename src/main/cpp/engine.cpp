@@ -44,6 +44,11 @@ int32_t guard(const std::function<void()>& body) {
     }
 }
 
+int64_t next_revision() {
+    static std::atomic<int64_t> last{0};
+    return ++last;
+}
+
 Memory::Memory(Engine& engine, size_t bytes, const char* purpose) {
     if (bytes == 0) return;
     data_ = engine.ops.allocate(bytes);

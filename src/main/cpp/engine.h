@@ -62,6 +62,9 @@ struct Engine {
     Memory scratch;  // what a plan needs only while a verb runs; shared by all plans, grows when one is compiled
 };
 
+// A number that no vector's contents had before: what was derived from a vector is good as long as the vector has the same one.
+int64_t next_revision();
+
 }  // namespace lqf
 
 struct lqf_engine {
@@ -72,7 +75,13 @@ struct lqf_vector {
     std::shared_ptr<lqf::Engine> engine;
     int64_t length;
     lqf::Memory memory;
-    float* data() const { return memory.as<float>(); }
+    int64_t revision = lqf::next_revision();  // of the contents
+
+    const float* data() const { return memory.as<float>(); }
+    float* writable() {
+        revision = lqf::next_revision();
+        return memory.as<float>();
+    }
 };
 
 namespace lqf {

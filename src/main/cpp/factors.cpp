@@ -347,7 +347,7 @@ int32_t lqf_factors_precondition(lqf_factors* factors, lqf_vector* gradient, lqf
         check_vector(gradient, &f.engine(), f.parameters(), "gradient");
         check_vector(step, &f.engine(), f.parameters(), "step");
         LQF_CHECK(gradient != step, "gradient and step are the same vector");
-        f.precondition(gradient->data(), step->data());
+        f.precondition(gradient->data(), step->writable());
     });
 }
 

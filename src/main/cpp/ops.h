@@ -22,7 +22,16 @@ class Threads;
 // A linear layer is the case kh = ih, kw = iw, pad = 0: its kernel is the whole input.
 struct Conv2d {
     int n, ic, ih, iw, oc, oh, ow, kh, kw, stride, pad;
+    // The most outputs a side of a tile in Winograd's minimal filtering: 2 or 4, or 0 for sums as the formula has them. A back end may do less.
+    int winograd = 2;
     constexpr int64_t patch() const { return int64_t(ic) * kh * kw; }  // length of an input patch, the inner dimension
+};
+
+// What follows a convolution before its sum is stored: y = f * (sum + residual), where f = 1 if mask > 0, else slope.
+struct Epilogue {
+    const float* residual = nullptr;  // like y; null: none. May be y itself: then the op accumulates
+    const float* mask = nullptr;      // like y; null: sum + residual itself, so that y = leaky_relu(sum + residual)
+    float slope = 1;
 };
 
 // Windows of kh x kw; max ignores padding, average counts it as zeros (divides by kh * kw always).
@@ -57,14 +66,18 @@ struct Ops {
     // ---- conv2d. Weights are packed once and used many times; what a packed buffer holds is the back end's business.
     size_t (*conv2d_packed_floats)(const Conv2d&);
     void (*conv2d_pack)(Threads&, const Conv2d&, const float* w, const float* b,
-                        float* packed);  // for conv2d and conv2d_jvp
+                        float* packed);                                                      // for the next three
     void (*conv2d_pack_transposed)(Threads&, const Conv2d&, const float* w, float* packed);  // for conv2d_vjp_x
-    void (*conv2d)(Threads&, const Conv2d&, const float* x, const float* w0, float* y);      // sets
-    // y_dot = conv(x_dot, w0 without bias) + conv(x, delta with bias); x_dot or delta may be null, not both; sets
+    // y = epilogue(conv(x, w0))
+    void (*conv2d)(Threads&, const Conv2d&, const float* x, const float* w0, const Epilogue&, float* y);
+    // y_dot = epilogue(conv(x_dot, w0 without bias) + conv(x, delta with bias)); x_dot or delta may be null, not both
     void (*conv2d_jvp)(Threads&, const Conv2d&, const float* x, const float* x_dot, const float* w0, const float* delta,
-                       float* y_dot);
-    // x_bar = transposed conv of y_bar; w0 packed by conv2d_pack_transposed; sets, or accumulates if asked
-    void (*conv2d_vjp_x)(Threads&, const Conv2d&, const float* y_bar, const float* w0, float* x_bar, bool accumulate);
+                       const Epilogue&, float* y_dot);
+    // conv2d, and conv2d_jvp with residual_dot for residual and y for mask: the bits of the two calls, for less
+    void (*conv2d_with_jvp)(Threads&, const Conv2d&, const float* x, const float* x_dot, const float* w0,
+                            const float* delta, const Epilogue&, const float* residual_dot, float* y, float* y_dot);
+    // x_bar = epilogue(transposed conv of y_bar); w0 packed by conv2d_pack_transposed
+    void (*conv2d_vjp_x)(Threads&, const Conv2d&, const float* y_bar, const float* w0, const Epilogue&, float* x_bar);
     // w_bar [oc,ic,kh,kw] += sum_t y_bar_t patch_t^T, b_bar [oc] += sum_t y_bar_t. Image i goes to w_bar + i * image_stride (and b_bar
     // likewise): 0 sums the batch, P or more gives one Jacobian row an image.
     void (*conv2d_vjp_w)(Threads&, const Conv2d&, const float* x, const float* y_bar, float* w_bar, float* b_bar,

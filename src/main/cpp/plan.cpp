@@ -50,6 +50,12 @@ const char* op_name(int op) {
 
 bool has_weights(const lqf_node& node) { return node.op == LQF_CONV2D || node.op == LQF_LINEAR; }
 
+template <typename Shape>
+Shape batch(Shape shape, int n) {
+    shape.n = n;
+    return shape;
+}
+
 }  // namespace
 
 // ---- compile ----------------------------------------------------------------------------------------------------------------------
@@ -79,7 +85,9 @@ Plan::Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, c
               "linear layer",
               names.back().c_str(), output.c, output.h, output.w);
 
-    mark_live_and_tangent();
+    drop_dead_steps();
+    fuse_epilogues();
+    mark_tangent_and_kept();
     int64_t widest = 1;
     for (const Value& value : values_)
         if (value.live) widest = std::max(widest, value.floats);
@@ -100,6 +108,7 @@ void Plan::check_node(const lqf_node& node, int index) const {
 Step Plan::step_of(const lqf_node& node, int index, const std::string& name) {
     Step step;
     step.node = node;
+    step.index = index;
     step.name = name;
     step.in0 = node.input0 + 1;
     step.in1 = node.op == LQF_ADD ? node.input1 + 1 : -1;
@@ -171,8 +180,7 @@ Step Plan::step_of(const lqf_node& node, int index, const std::string& name) {
     return step;
 }
 
-// Drops steps that the output does not need; finds what moves with delta, what must be kept and which leaky ReLUs may work in place.
-void Plan::mark_live_and_tangent() {
+void Plan::drop_dead_steps() {
     values_.back().live = true;
     for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
         if (!values_[size_t(step->out)].live) continue;
@@ -182,20 +190,58 @@ void Plan::mark_live_and_tangent() {
     steps_.erase(
         std::remove_if(steps_.begin(), steps_.end(), [&](const Step& step) { return !values_[size_t(step.out)].live; }),
         steps_.end());
+}
 
-    std::vector<int> consumers(values_.size(), 0);
-    consumers.back() = 1;  // the caller
+// How many steps read each value; the caller reads the output.
+std::vector<int> Plan::readers() const {
+    std::vector<int> count(values_.size(), 0);
+    count.back() = 1;
     for (const Step& step : steps_) {
-        consumers[size_t(step.in0)]++;
-        if (step.in1 >= 0) consumers[size_t(step.in1)]++;
+        count[size_t(step.in0)]++;
+        if (step.in1 >= 0) count[size_t(step.in1)]++;
     }
+    return count;
+}
+
+// A convolution takes over the add and the leaky ReLU behind it, if nobody else reads what lies between.
+void Plan::fuse_epilogues() {
+    const std::vector<int> count = readers();
+    for (size_t i = 0; i < steps_.size(); i++) {
+        if (!has_weights(steps_[i].node)) continue;
+        auto take_over = [&](int op) {  // the only reader of the convolution's output if it is that op, and removes it
+            Step& conv = steps_[i];
+            auto reader = std::find_if(steps_.begin() + int64_t(i) + 1, steps_.end(),
+                                       [&](const Step& step) { return step.in0 == conv.out || step.in1 == conv.out; });
+            if (count[size_t(conv.out)] != 1 || reader == steps_.end() || reader->node.op != op) return;
+            if (op == LQF_ADD) {
+                const int other = reader->in0 == conv.out ? reader->in1 : reader->in0;
+                const bool later = std::any_of(steps_.begin() + int64_t(i) + 1, steps_.end(),
+                                               [&](const Step& step) { return step.out == other; });
+                if (later) return;
+                conv.in1 = other;
+            }
+            values_[size_t(conv.out)].live = false;
+            conv.out = reader->out;
+            if (op == LQF_LEAKY_RELU) values_[size_t(conv.out)].slope = reader->node.slope;
+            fused_.push_back(*reader);
+            steps_.erase(reader);
+        };
+        take_over(LQF_ADD);
+        take_over(LQF_LEAKY_RELU);
+    }
+}
+
+// Finds what moves with delta, what must be kept, which leaky ReLUs may work in place and in which order cotangents arrive.
+void Plan::mark_tangent_and_kept() {
+    const std::vector<int> count = readers();
     for (Step& step : steps_) {
         Value &in = values_[size_t(step.in0)], &out = values_[size_t(step.out)];
         bool linearised = has_weights(step.node) && step.node.linearised;
         out.tangent = linearised || in.tangent || (step.in1 >= 0 && values_[size_t(step.in1)].tangent);
         if (linearised) in.kept = true;
+        if (out.slope != 1 && out.tangent) out.kept = true;
         if (step.node.op == LQF_LEAKY_RELU) {
-            step.in_place = step.in0 != 0 && consumers[size_t(step.in0)] == 1;
+            step.in_place = step.in0 != 0 && count[size_t(step.in0)] == 1;
             if (step.in_place) out.storage = in.storage;
             if (out.tangent) out.kept = true;
         }
@@ -205,13 +251,19 @@ void Plan::mark_live_and_tangent() {
     for (const Value& value : values_)
         if (value.kept) values_[size_t(value.storage)].kept = true;
 
-    std::vector<bool> arrived(values_.size(), false);
+    std::vector<Step*> last(values_.size(), nullptr);  // to arrive so far
     for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
-        step->accumulate0 = arrived[size_t(step->in0)];
-        arrived[size_t(step->in0)] = true;
-        if (step->in1 < 0) continue;
-        step->accumulate1 = arrived[size_t(step->in1)];
-        arrived[size_t(step->in1)] = true;
+        if (step->in1 >= 0) {
+            step->accumulate1 = last[size_t(step->in1)] != nullptr;
+            last[size_t(step->in1)] = &*step;
+        }
+        step->accumulate0 = last[size_t(step->in0)] != nullptr;
+        last[size_t(step->in0)] = &*step;
+    }
+    for (size_t v = 0; v < values_.size(); v++) {
+        Value& value = values_[v];
+        value.masked = value.slope != 1 && last[v] && has_weights(last[v]->node) && last[v]->in0 == int(v);
+        if (value.masked) last[v]->masks0 = true;
     }
 }
 
@@ -267,8 +319,9 @@ void Plan::place_buffers() {
             argmax += lines(values_[size_t(step.out)].floats * max_batch_);
         }
     }
-    // forward, jvp and vjp do not overlap in time: one arena for the three, behind the packed deltas
-    int64_t arena = std::max({place(primal), place(tangent), place(cotangent)});
+    // predict needs values and tangents together, vjp neither
+    const int64_t tangents = place(tangent);
+    scratch_floats_ = std::max(tangents + place(primal), place(cotangent));
     for (Value& value : values_) {
         const Value& root = values_[size_t(value.storage)];
         value.kept = root.kept;
@@ -276,15 +329,12 @@ void Plan::place_buffers() {
         value.x_dot = root.x_dot;
         value.x_bar = root.x_bar;
     }
-    for (Value& value : values_) {
-        if (!value.kept) value.x += deltas;
-        value.x_dot += deltas;
-        value.x_bar += deltas;
-    }
-    scratch_floats_ = deltas + arena;
+    for (Value& value : values_)
+        if (!value.kept) value.x += tangents;
     kept_ = Memory(*engine_, size_t(kept) * sizeof(float), "the activations that a plan keeps");
     argmax_ = Memory(*engine_, size_t(argmax) * sizeof(int32_t), "the indices of max pools");
     weights_ = Memory(*engine_, size_t(weights) * sizeof(float), "packed weights");
+    deltas_ = Memory(*engine_, size_t(deltas) * sizeof(float), "a packed displacement");
     scores_ = Memory(*engine_, 2 * size_t(max_batch_) * size_t(classes()) * sizeof(float), "scores");
     if (size_t(shared_bytes()) > engine_->scratch.bytes()) {
         Memory larger(*engine_, size_t(shared_bytes()), "tangents and cotangents");
@@ -311,50 +361,57 @@ float* Plan::x(int value, int first) const {
     return v.kept ? kept_.as<float>() + v.x + first * v.floats : scratch(v.x);
 }
 
-namespace {
-template <typename Shape>
-Shape batch(Shape shape, int n) {
-    shape.n = n;
-    return shape;
+const float* Plan::x_dot(int value) const {
+    const Value& v = values_[size_t(value)];
+    return v.tangent ? scratch(v.x_dot) : nullptr;
 }
-}  // namespace
+
+void Plan::import_images(const float* images, int first, int m) {
+    const Value& image = values_[0];
+    ops_.import_images(engine_->threads, m, image.c, image.h, image.w,
+                       images + int64_t(first) * image.c * image.h * image.w, x(0, first));
+}
+
+// What ends a convolution: y = leaky_relu(sum + residual).
+Epilogue Plan::epilogue(const Step& step, int first) const {
+    return {step.in1 >= 0 ? x(step.in1, first) : nullptr, nullptr, values_[size_t(step.out)].slope};
+}
+
+void Plan::forward_step(const Step& step, int first, int m) {
+    Threads& threads = engine_->threads;
+    const float* in = x(step.in0, first);
+    float* out = x(step.out, first);
+    const int64_t floats = values_[size_t(step.out)].floats;
+    switch (step.node.op) {
+        case LQF_CONV2D:
+        case LQF_LINEAR:
+            ops_.conv2d(threads, batch(step.conv, m), in, w0(step), epilogue(step, first), out);
+            break;
+        case LQF_LEAKY_RELU:
+            ops_.leaky_relu(threads, floats * m, step.node.slope, in, out);
+            break;
+        case LQF_MAX_POOL:
+            ops_.max_pool(threads, batch(step.pool, m), in, out, argmax_.as<int32_t>() + step.argmax + first * floats);
+            break;
+        case LQF_AVG_POOL:
+        case LQF_GLOBAL_AVG_POOL:
+            ops_.avg_pool(threads, batch(step.pool, m), in, out);
+            break;
+        case LQF_ADD:
+            ops_.add(threads, floats * m, in, x(step.in1, first), out);
+            break;
+        case LQF_SUBSAMPLE:
+            ops_.subsample(threads, batch(step.subsample, m), in, out);
+            break;
+    }
+}
 
 void Plan::forward(const float* images, int n) {
-    Threads& threads = engine_->threads;
     images_ = n;
-    const Value& image = values_[0];
     for (int first = 0; first < images_; first += micro_) {
         const int m = micro_batch_at(first);
-        ops_.import_images(threads, m, image.c, image.h, image.w, images + int64_t(first) * image.c * image.h * image.w,
-                           x(0, first));
-        for (const Step& step : steps_) {
-            const float* in = x(step.in0, first);
-            float* out = x(step.out, first);
-            const int64_t floats = values_[size_t(step.out)].floats;
-            switch (step.node.op) {
-                case LQF_CONV2D:
-                case LQF_LINEAR:
-                    ops_.conv2d(threads, batch(step.conv, m), in, weights_.as<float>() + step.w0, out);
-                    break;
-                case LQF_LEAKY_RELU:
-                    ops_.leaky_relu(threads, floats * m, step.node.slope, in, out);
-                    break;
-                case LQF_MAX_POOL:
-                    ops_.max_pool(threads, batch(step.pool, m), in, out,
-                                  argmax_.as<int32_t>() + step.argmax + first * floats);
-                    break;
-                case LQF_AVG_POOL:
-                case LQF_GLOBAL_AVG_POOL:
-                    ops_.avg_pool(threads, batch(step.pool, m), in, out);
-                    break;
-                case LQF_ADD:
-                    ops_.add(threads, floats * m, in, x(step.in1, first), out);
-                    break;
-                case LQF_SUBSAMPLE:
-                    ops_.subsample(threads, batch(step.subsample, m), in, out);
-                    break;
-            }
-        }
+        import_images(images, first, m);
+        for (const Step& step : steps_) forward_step(step, first, m);
     }
 }
 
@@ -362,56 +419,68 @@ void Plan::outputs(float* out) {
     ops_.export_outputs(engine_->threads, images_, classes(), x(int(values_.size()) - 1, 0), out);
 }
 
-void Plan::jvp(const float* delta, float* out) {
+// Brings delta into the order of the kernels, unless it is there already.
+void Plan::pack(const lqf_vector* delta) {
+    if (packed_delta_ == delta->revision) return;
+    for (const Step& step : steps_)
+        if (has_weights(step.node) && step.node.linearised)
+            ops_.conv2d_pack(engine_->threads, step.conv, delta->data() + step.node.weight_offset,
+                             delta->data() + step.node.bias_offset, deltas_.as<float>() + step.delta);
+    packed_delta_ = delta->revision;
+}
+
+void Plan::jvp_step(const Step& step, int first, int m) {
+    Threads& threads = engine_->threads;
+    const Value& y = values_[size_t(step.out)];
+    if (!y.tangent) return;
+    const float* in_dot = x_dot(step.in0);
+    const float* other_dot = step.in1 >= 0 ? x_dot(step.in1) : nullptr;
+    const float* out = y.slope != 1 || step.node.op == LQF_LEAKY_RELU ? x(step.out, first) : nullptr;
+    float* y_dot = scratch(y.x_dot);
+    switch (step.node.op) {
+        case LQF_CONV2D:
+        case LQF_LINEAR:
+            if (in_dot || step.node.linearised)
+                ops_.conv2d_jvp(threads, batch(step.conv, m), step.node.linearised ? x(step.in0, first) : nullptr,
+                                in_dot, w0(step), delta_of(step), {other_dot, out, y.slope}, y_dot);
+            else if (out)  // frozen so far, only the residual moves
+                ops_.leaky_relu_scale(threads, y.floats * m, y.slope, out, other_dot, y_dot, false);
+            else
+                ops_.copy(threads, y.floats * m, other_dot, y_dot);
+            break;
+        case LQF_LEAKY_RELU:
+            ops_.leaky_relu_scale(threads, y.floats * m, step.node.slope, out, in_dot, y_dot, false);
+            break;
+        case LQF_MAX_POOL:
+            ops_.max_pool_jvp(threads, batch(step.pool, m), in_dot,
+                              argmax_.as<int32_t>() + step.argmax + first * y.floats, y_dot);
+            break;
+        case LQF_AVG_POOL:
+        case LQF_GLOBAL_AVG_POOL:
+            ops_.avg_pool(threads, batch(step.pool, m), in_dot, y_dot);
+            break;
+        case LQF_ADD:
+            if (in_dot && other_dot)
+                ops_.add(threads, y.floats * m, in_dot, other_dot, y_dot);
+            else
+                ops_.copy(threads, y.floats * m, in_dot ? in_dot : other_dot, y_dot);
+            break;
+        case LQF_SUBSAMPLE:
+            ops_.subsample(threads, batch(step.subsample, m), in_dot, y_dot);
+            break;
+    }
+}
+
+void Plan::jvp(const lqf_vector* delta, float* out) {
     Threads& threads = engine_->threads;
     if (!values_.back().tangent) {  // everything is frozen
         ops_.fill(threads, int64_t(images_) * classes(), 0.0f, out);
         return;
     }
-    for (const Step& step : steps_)
-        if (has_weights(step.node) && step.node.linearised)
-            ops_.conv2d_pack(threads, step.conv, delta + step.node.weight_offset, delta + step.node.bias_offset,
-                             scratch(step.delta));
+    pack(delta);
     for (int first = 0; first < images_; first += micro_) {
         const int m = micro_batch_at(first);
-        for (const Step& step : steps_) {
-            const Value &in = values_[size_t(step.in0)], &y = values_[size_t(step.out)];
-            if (!y.tangent) continue;
-            const float* in_dot = in.tangent ? scratch(in.x_dot) : nullptr;
-            float* y_dot = scratch(y.x_dot);
-            switch (step.node.op) {
-                case LQF_CONV2D:
-                case LQF_LINEAR:
-                    ops_.conv2d_jvp(threads, batch(step.conv, m), step.node.linearised ? x(step.in0, first) : nullptr,
-                                    in_dot, weights_.as<float>() + step.w0,
-                                    step.node.linearised ? scratch(step.delta) : nullptr, y_dot);
-                    break;
-                case LQF_LEAKY_RELU:
-                    ops_.leaky_relu_scale(threads, y.floats * m, step.node.slope, x(step.out, first), in_dot, y_dot,
-                                          false);
-                    break;
-                case LQF_MAX_POOL:
-                    ops_.max_pool_jvp(threads, batch(step.pool, m), in_dot,
-                                      argmax_.as<int32_t>() + step.argmax + first * y.floats, y_dot);
-                    break;
-                case LQF_AVG_POOL:
-                case LQF_GLOBAL_AVG_POOL:
-                    ops_.avg_pool(threads, batch(step.pool, m), in_dot, y_dot);
-                    break;
-                case LQF_ADD: {
-                    const Value& other = values_[size_t(step.in1)];
-                    const float* other_dot = other.tangent ? scratch(other.x_dot) : nullptr;
-                    if (in_dot && other_dot)
-                        ops_.add(threads, y.floats * m, in_dot, other_dot, y_dot);
-                    else
-                        ops_.copy(threads, y.floats * m, in_dot ? in_dot : other_dot, y_dot);
-                    break;
-                }
-                case LQF_SUBSAMPLE:
-                    ops_.subsample(threads, batch(step.subsample, m), in_dot, y_dot);
-                    break;
-            }
-        }
+        for (const Step& step : steps_) jvp_step(step, first, m);
         ops_.export_outputs(threads, m, classes(), scratch(values_.back().x_dot), out + int64_t(first) * classes());
     }
 }
@@ -423,10 +492,12 @@ void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at) {
     for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
         const Value &in = values_[size_t(step->in0)], &y = values_[size_t(step->out)];
         if (!y.tangent) continue;
-        const float* y_bar = scratch(y.x_bar);
+        float* y_bar = scratch(y.x_bar);
         float* in_bar = in.tangent ? scratch(in.x_bar) : nullptr;
         // the cotangent of an add's input is the add's own
-        auto pass_on = [&](float* bar, bool accumulate) {
+        auto pass_on = [&](int value, bool accumulate) {
+            if (!values_[size_t(value)].tangent) return;
+            float* bar = scratch(values_[size_t(value)].x_bar);
             if (accumulate)
                 ops_.add(threads, y.floats * m, bar, y_bar, bar);
             else
@@ -436,10 +507,14 @@ void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at) {
             case LQF_CONV2D:
             case LQF_LINEAR: {
                 Conv2d conv = batch(step->conv, m);
+                if (y.slope != 1 && !y.masked)
+                    ops_.leaky_relu_scale(threads, y.floats * m, y.slope, x(step->out, first), y_bar, y_bar, false);
+                if (step->in1 >= 0) pass_on(step->in1, step->accumulate1);
                 if (step->node.linearised) at(*step, conv, x(step->in0, first), y_bar);
+                const float* mask = step->masks0 ? x(step->in0, first) : nullptr;
                 if (in_bar)
-                    ops_.conv2d_vjp_x(threads, conv, y_bar, weights_.as<float>() + step->w0_transposed, in_bar,
-                                      step->accumulate0);
+                    ops_.conv2d_vjp_x(threads, conv, y_bar, weights_.as<float>() + step->w0_transposed,
+                                      {step->accumulate0 ? in_bar : nullptr, mask, mask ? in.slope : 1}, in_bar);
                 break;
             }
             case LQF_LEAKY_RELU:
@@ -455,9 +530,8 @@ void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at) {
                 ops_.avg_pool_vjp(threads, batch(step->pool, m), y_bar, in_bar, step->accumulate0);
                 break;
             case LQF_ADD:
-                if (in_bar) pass_on(in_bar, step->accumulate0);
-                if (values_[size_t(step->in1)].tangent)
-                    pass_on(scratch(values_[size_t(step->in1)].x_bar), step->accumulate1);
+                pass_on(step->in1, step->accumulate1);
+                pass_on(step->in0, step->accumulate0);
                 break;
             case LQF_SUBSAMPLE:
                 ops_.subsample_vjp(threads, batch(step->subsample, m), y_bar, in_bar, step->accumulate0);
@@ -497,13 +571,33 @@ void Plan::jacobian(float* rows) {
     }
 }
 
-void Plan::predict(const float* delta, const float* images, int n, float* scores) {
+// Forward and jvp step by step, so that a convolution reads its input once for both.
+void Plan::predict(const lqf_vector* delta, const float* images, int n, float* scores) {
+    Threads& threads = engine_->threads;
     const int64_t count = int64_t(n) * classes();
     float *base = scores_.as<float>(), *change = base + int64_t(max_batch_) * classes();
-    forward(images, n);
+    const bool moves = values_.back().tangent;
+    if (moves) pack(delta);
+    images_ = n;
+    for (int first = 0; first < images_; first += micro_) {
+        const int m = micro_batch_at(first);
+        import_images(images, first, m);
+        for (const Step& step : steps_) {
+            if (has_weights(step.node) && (step.node.linearised || x_dot(step.in0))) {
+                ops_.conv2d_with_jvp(threads, batch(step.conv, m), x(step.in0, first), x_dot(step.in0), w0(step),
+                                     delta_of(step), epilogue(step, first), step.in1 >= 0 ? x_dot(step.in1) : nullptr,
+                                     x(step.out, first), scratch(values_[size_t(step.out)].x_dot));
+            } else {
+                forward_step(step, first, m);
+                jvp_step(step, first, m);
+            }
+        }
+        if (moves)
+            ops_.export_outputs(threads, m, classes(), scratch(values_.back().x_dot),
+                                change + int64_t(first) * classes());
+    }
     outputs(base);
-    jvp(delta, change);
-    ops_.axpy(engine_->threads, count, 1.0f, change, base);
+    if (moves) ops_.axpy(threads, count, 1.0f, change, base);
     ops_.copy_out(scores, base, size_t(count) * sizeof(float));
 }
 
@@ -517,17 +611,26 @@ void Plan::each_input(const std::function<void(const Step&, const Conv2d&, const
 std::string Plan::describe() const {
     std::string text = format("%d images at most, %d at a time; keeps %.2f MB, shares %.2f MB of scratch; %s\n",
                               max_batch_, micro_, double(own_bytes()) / 1e6, double(shared_bytes()) / 1e6, ops_.name);
+    std::vector<std::pair<int, std::string>> lines;  // by node
+    auto add = [&](const Step& step, const std::string& rest) {
+        const Value &in = values_[size_t(step.in0)], &out = values_[size_t(step.out)];
+        lines.push_back(
+            {step.index, format("  %-28s %-16s [%d,%d,%d] -> [%d,%d,%d]%s\n", step.name.c_str(), op_name(step.node.op),
+                                in.c, in.h, in.w, out.c, out.h, out.w, rest.c_str())});
+    };
+    for (const Step& step : fused_) add(step, "  in the convolution before");
     for (const Step& step : steps_) {
-        const Value& in = values_[size_t(step.in0)];
         const Value& out = values_[size_t(step.out)];
-        text += format("  %-28s %-16s [%d,%d,%d] -> [%d,%d,%d]", step.name.c_str(), op_name(step.node.op), in.c, in.h,
-                       in.w, out.c, out.h, out.w);
+        std::string rest;
         if (has_weights(step.node))
-            text += format("  kernel %dx%d stride %d pad %d%s", step.conv.kh, step.conv.kw, step.conv.stride,
-                           step.conv.pad, step.node.linearised ? ", linearised" : ", frozen");
-        text += step.in_place ? "  in place\n"
-                              : format("  %.1f kB an image%s\n", double(out.floats) * 4e-3, out.kept ? ", kept" : "");
+            rest = format("  kernel %dx%d stride %d pad %d%s", step.conv.kh, step.conv.kw, step.conv.stride,
+                          step.conv.pad, step.node.linearised ? ", linearised" : ", frozen");
+        add(step, rest + (step.in_place
+                              ? "  in place"
+                              : format("  %.1f kB an image%s", double(out.floats) * 4e-3, out.kept ? ", kept" : "")));
     }
+    std::sort(lines.begin(), lines.end());
+    for (const auto& line : lines) text += line.second;
     return text;
 }
 
@@ -608,7 +711,7 @@ int32_t lqf_plan_outputs(lqf_plan* plan, lqf_vector* out) {
     return with(plan, [&](Plan& p) {
         check_forward(p);
         check_vector(out, &p.engine(), int64_t(p.images()) * p.classes(), "out");
-        p.outputs(out->data());
+        p.outputs(out->writable());
     });
 }
 
@@ -617,7 +720,7 @@ int32_t lqf_plan_jvp(lqf_plan* plan, lqf_vector* delta, lqf_vector* out) {
         check_forward(p);
         check_vector(delta, &p.engine(), p.parameters(), "delta");
         check_vector(out, &p.engine(), int64_t(p.images()) * p.classes(), "out");
-        p.jvp(delta->data(), out->data());
+        p.jvp(delta, out->writable());
     });
 }
 
@@ -626,7 +729,7 @@ int32_t lqf_plan_vjp(lqf_plan* plan, lqf_vector* cotangent, lqf_vector* gradient
         check_forward(p);
         check_vector(cotangent, &p.engine(), int64_t(p.images()) * p.classes(), "cotangent");
         check_vector(gradient, &p.engine(), p.parameters(), "gradient");
-        p.vjp(cotangent->data(), gradient->data());
+        p.vjp(cotangent->data(), gradient->writable());
     });
 }
 
@@ -634,7 +737,7 @@ int32_t lqf_plan_jacobian(lqf_plan* plan, lqf_vector* rows) {
     return with(plan, [&](Plan& p) {
         check_forward(p);
         check_vector(rows, &p.engine(), int64_t(p.images()) * p.classes() * p.parameters(), "rows");
-        p.jacobian(rows->data());
+        p.jacobian(rows->writable());
     });
 }
 
@@ -643,6 +746,6 @@ int32_t lqf_plan_predict(lqf_plan* plan, lqf_vector* delta, const float* images,
         check_images(p, images, n);
         check_vector(delta, &p.engine(), p.parameters(), "delta");
         LQF_CHECK(scores, "scores is null");
-        p.predict(delta->data(), images, n, scores);
+        p.predict(delta, images, n, scores);
     });
 }

@@ -19,20 +19,26 @@ struct Value {
     bool live = false;     // the output depends on it
     bool tangent = false;  // it depends on a linearised parameter
     bool kept = false;     // jvp or vjp need it: it has room for max_batch images, others for one micro-batch
+    float slope = 1;       // of the leaky ReLU that a convolution ended with to make it; 1: none
+    bool masked = false;   // a reader of it multiplies x_bar by the slopes of that leaky ReLU: Step::masks0
     int64_t x = 0, x_dot = 0, x_bar = 0;  // offsets in floats: x into `kept` or `scratch`, the others into `scratch`
 };
 
 struct Step {
     lqf_node node;
+    int index;  // of the node
     std::string name;
-    int in0, in1, out;  // values; in1 = -1 if there is none
-    Conv2d conv{};      // n is set when the step runs
+    int in0, in1,
+        out;  // values; in1 = -1 if there is none. A convolution adds in1 and ends with the leaky ReLU of out's slope
+    Conv2d conv{};  // n is set when the step runs
     Pool2d pool{};
     Subsample subsample{};
     bool in_place = false;
     bool accumulate0 = false, accumulate1 = false;  // its cotangent for in0, in1 is not the first that arrives there
+    bool masks0 =
+        false;  // a convolution's is the last that arrives at in0, which ends with a leaky ReLU: it applies that one's slopes
     int64_t w0 = 0, w0_transposed = 0,
-            delta = 0;   // packed weights: offsets in floats into `weights`, delta into `scratch`
+            delta = 0;   // packed weights: offsets in floats into `weights`, delta into `deltas`
     int64_t argmax = 0;  // offset in ints into `argmax`, [max_batch, floats]
 };
 
@@ -45,10 +51,10 @@ public:
     void set_parameters(const lqf_vector* parameters);
     void forward(const float* images, int n);
     void outputs(float* out);
-    void jvp(const float* delta, float* out);
+    void jvp(const lqf_vector* delta, float* out);
     void vjp(const float* cotangent, float* gradient);
     void jacobian(float* rows);
-    void predict(const float* delta, const float* images, int n, float* scores);  // images and scores: host
+    void predict(const lqf_vector* delta, const float* images, int n, float* scores);  // images and scores: host
 
     // Walks back from cotangent [n, C] of images first ... first + n - 1 of the last forward, n <= micro_batch(); at every linearised
     // conv2d calls at(step, conv, x, y_bar).
@@ -66,31 +72,49 @@ public:
     int images() const { return images_; }  // of the last forward; 0 before
     int classes() const { return values_.back().c; }
     int64_t parameters() const { return parameters_; }
-    int64_t own_bytes() const { return int64_t(kept_.bytes() + weights_.bytes() + argmax_.bytes() + scores_.bytes()); }
+    int64_t own_bytes() const {
+        return int64_t(kept_.bytes() + weights_.bytes() + deltas_.bytes() + argmax_.bytes() + scores_.bytes());
+    }
     int64_t shared_bytes() const { return scratch_floats_ * int64_t(sizeof(float)); }
     std::string describe() const;
 
 private:
     void check_node(const lqf_node& node, int index) const;
     Step step_of(const lqf_node& node, int index, const std::string& name);
-    void mark_live_and_tangent();
+    void drop_dead_steps();
+    void fuse_epilogues();
+    void mark_tangent_and_kept();
     void place_buffers();
+    std::vector<int> readers() const;
+
+    void pack(const lqf_vector* delta);
+    void import_images(const float* images, int first, int m);
+    void forward_step(const Step& step, int first, int m);
+    void jvp_step(const Step& step, int first, int m);
+    Epilogue epilogue(const Step& step, int first) const;
 
     int micro_batch_at(int first) const { return std::min(micro_, images_ - first); }
     float* x(int value, int first) const;  // the value of images first ... in the kept or shared buffer
     float* scratch(int64_t offset) const { return engine_->scratch.as<float>() + offset; }
+    const float* x_dot(int value) const;  // null if it has no tangent
+    const float* w0(const Step& step) const { return weights_.as<float>() + step.w0; }
+    const float* delta_of(const Step& step) const {
+        return step.node.linearised ? deltas_.as<float>() + step.delta : nullptr;
+    }
 
     std::shared_ptr<Engine> engine_;
     const Ops& ops_;
     std::vector<Value> values_;
     std::vector<Step> steps_;  // live ones only
+    std::vector<Step> fused_;  // live ones that a convolution has taken over
     int64_t parameters_;
     int max_batch_;
     int micro_;  // images that go through the network together: their values stay in cache
     int images_ = 0;
     int64_t scratch_floats_ = 0;
-    Memory kept_, weights_, argmax_;
-    Memory scores_;  // of predict: f(x; w0) and J delta, [2, max_batch, C]
+    Memory kept_, weights_, deltas_, argmax_;
+    int64_t packed_delta_ = 0;  // revision of the vector in deltas_
+    Memory scores_;             // of predict: f(x; w0) and J delta, [2, max_batch, C]
 };
 
 }  // namespace lqf

@@ -24,15 +24,15 @@ Threads::~Threads() {
     for (float* memory : scratch_) std::free(memory);
 }
 
-void Threads::each(int64_t tasks, const std::function<void(int64_t, int)>& work) {
+void Threads::each(int64_t tasks, Call call) {
     // A nested call would wait for threads that wait for it: it runs in the caller, on the caller's scratch (thread 0 outside of tasks).
     if (tasks <= 1 || workers_.empty() || inside_task) {
-        for (int64_t task = 0; task < tasks; task++) work(task, inside_task ? current_thread_ : 0);
+        for (int64_t task = 0; task < tasks; task++) call.run(call.work, task, inside_task ? current_thread_ : 0);
         return;
     }
     {
         std::lock_guard<std::mutex> lock(mutex_);
-        work_ = &work;
+        call_ = call;
         tasks_ = tasks;
         next_ = 0;
         busy_ = int(workers_.size());
@@ -43,7 +43,6 @@ void Threads::each(int64_t tasks, const std::function<void(int64_t, int)>& work)
     drain(0);
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [this] { return busy_ == 0; });
-    work_ = nullptr;
     if (failure_) std::rethrow_exception(failure_);
 }
 
@@ -69,7 +68,7 @@ void Threads::drain(int thread) {
     current_thread_ = thread;
     for (int64_t task; (task = next_.fetch_add(1)) < tasks_;) {
         try {
-            (*work_)(task, thread);
+            call_.run(call_.work, task, thread);
         } catch (...) {
             std::lock_guard<std::mutex> lock(mutex_);
             if (!failure_) failure_ = std::current_exception();

@@ -6,7 +6,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -24,13 +23,22 @@ public:
 
     // Runs work(task, thread) for every task in [0, tasks), thread in [0, count()). A call from inside work runs in the caller alone.
     // The first exception that a task throws is thrown here, after all tasks have ended.
-    void each(int64_t tasks, const std::function<void(int64_t task, int thread)>& work);
+    template <class Work>
+    void each(int64_t tasks, const Work& work) {  // void work(int64_t task, int thread); no std::function: it allocates
+        each(tasks,
+             {&work, [](const void* w, int64_t task, int thread) { (*static_cast<const Work*>(w))(task, thread); }});
+    }
 
     // Scratch of one thread, at least floats long, 64-byte aligned; contents are lost at the next call for that thread.
     float* scratch(int thread, size_t floats);
     size_t scratch_bytes() const;
 
 private:
+    struct Call {
+        const void* work;
+        void (*run)(const void* work, int64_t task, int thread);
+    };
+    void each(int64_t tasks, Call call);
     void serve(int thread);
     void drain(int thread);
 
@@ -39,7 +47,7 @@ private:
     std::vector<size_t> scratch_floats_;
     std::mutex mutex_;
     std::condition_variable wake_, done_;
-    const std::function<void(int64_t, int)>* work_ = nullptr;
+    Call call_{};
     std::atomic<int64_t> next_{0};
     int64_t tasks_ = 0;
     int64_t generation_ = 0;

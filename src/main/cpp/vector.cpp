@@ -49,7 +49,7 @@ int32_t lqf_vector_destroy(lqf_vector* vector) {
 int32_t lqf_vector_write(lqf_vector* vector, int64_t offset, const float* source, int64_t count) {
     return with(vector, [&](const Ops& ops, Threads&) {
         check_range(vector, offset, source, count);
-        if (count > 0) ops.copy_in(vector->data() + offset, source, size_t(count) * sizeof(float));
+        if (count > 0) ops.copy_in(vector->writable() + offset, source, size_t(count) * sizeof(float));
     });
 }
 
@@ -61,26 +61,28 @@ int32_t lqf_vector_read(lqf_vector* vector, int64_t offset, float* target, int64
 }
 
 int32_t lqf_vector_fill(lqf_vector* vector, float value) {
-    return with(vector,
-                [&](const Ops& ops, Threads& threads) { ops.fill(threads, vector->length, value, vector->data()); });
+    return with(vector, [&](const Ops& ops, Threads& threads) {
+        ops.fill(threads, vector->length, value, vector->writable());
+    });
 }
 
 int32_t lqf_vector_set(lqf_vector* vector, lqf_vector* source) {
     return with(vector, [&](const Ops& ops, Threads& threads) {
         check_same_length(vector, source);
-        if (source != vector) ops.copy(threads, vector->length, source->data(), vector->data());
+        if (source != vector) ops.copy(threads, vector->length, source->data(), vector->writable());
     });
 }
 
 int32_t lqf_vector_scale(lqf_vector* vector, float factor) {
-    return with(vector,
-                [&](const Ops& ops, Threads& threads) { ops.scale(threads, vector->length, factor, vector->data()); });
+    return with(vector, [&](const Ops& ops, Threads& threads) {
+        ops.scale(threads, vector->length, factor, vector->writable());
+    });
 }
 
 int32_t lqf_vector_add(lqf_vector* vector, float factor, lqf_vector* x) {
     return with(vector, [&](const Ops& ops, Threads& threads) {
         check_same_length(vector, x);
-        ops.axpy(threads, vector->length, factor, x->data(), vector->data());
+        ops.axpy(threads, vector->length, factor, x->data(), vector->writable());
     });
 }
 

@@ -130,6 +130,7 @@ const Ops& table() {
         conv2d_pack_transposed,
         conv2d,
         conv2d_jvp,
+        conv2d_with_jvp,
         conv2d_vjp_x,
         conv2d_vjp_w,
         leaky_relu,

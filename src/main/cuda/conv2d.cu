@@ -1,6 +1,6 @@
 // conv2d, conv2d_jvp: version 1, one thread for four output channels of one pixel. Weights packed as conv2d_pack.cu says.
 #include "backend.h"
-#include "layout.cuh"
+#include "epilogue.cuh"
 
 namespace lqf::gpu {
 namespace {
@@ -21,9 +21,9 @@ __device__ float4 correlate(const Conv2d& c, const float* x /*of the image*/, co
     return sum;
 }
 
-// y = conv(x, w) if given, + conv(x_dot, v) if given, + bias
+// y = epilogue(conv(x, w) if given, + conv(x_dot, v) if given, + bias)
 __global__ void conv2d_kernel(Conv2d c, const float* x, const float* w, const float* x_dot, const float* v,
-                              const float* bias, float* y) {
+                              const float* bias, Epilogue epilogue, float* y) {
     const int blocks = blocks_of(c.oc);
     const int64_t i = global_thread();
     if (i >= int64_t(c.n) * blocks * c.oh * c.ow) return;
@@ -33,7 +33,7 @@ __global__ void conv2d_kernel(Conv2d c, const float* x, const float* w, const fl
     float4 sum = bias ? ld4(bias + block * kBlock) : zero4();
     if (x) sum = correlate(c, x + image * image_floats, w + block * kBlock, at.row, at.column, sum);
     if (x_dot) sum = correlate(c, x_dot + image * image_floats, v + block * kBlock, at.row, at.column, sum);
-    st4(y + i * kBlock, sum);
+    finish4(epilogue, i * kBlock, sum, y);
 }
 
 const float* bias_of(const Conv2d& c, const float* packed) {
@@ -41,20 +41,26 @@ const float* bias_of(const Conv2d& c, const float* packed) {
 }
 
 void run(const Conv2d& c, const float* x, const float* w, const float* x_dot, const float* v, const float* bias,
-         float* y) {
+         const Epilogue& epilogue, float* y) {
     const int64_t outputs = int64_t(c.n) * blocks_of(c.oc) * c.oh * c.ow;
-    LQF_LAUNCH(conv2d_kernel, grid_of(outputs), dim3(kThreads), 0, stream(), c, x, w, x_dot, v, bias, y);
+    LQF_LAUNCH(conv2d_kernel, grid_of(outputs), dim3(kThreads), 0, stream(), c, x, w, x_dot, v, bias, epilogue, y);
 }
 
 }  // namespace
 
-void conv2d(Threads&, const Conv2d& c, const float* x, const float* w0, float* y) {
-    run(c, x, w0, nullptr, nullptr, bias_of(c, w0), y);
+void conv2d(Threads&, const Conv2d& c, const float* x, const float* w0, const Epilogue& epilogue, float* y) {
+    run(c, x, w0, nullptr, nullptr, bias_of(c, w0), epilogue, y);
 }
 
 void conv2d_jvp(Threads&, const Conv2d& c, const float* x, const float* x_dot, const float* w0, const float* delta,
-                float* y_dot) {
-    run(c, delta ? x : nullptr, delta, x_dot, w0, delta ? bias_of(c, delta) : nullptr, y_dot);
+                const Epilogue& epilogue, float* y_dot) {
+    run(c, delta ? x : nullptr, delta, x_dot, w0, delta ? bias_of(c, delta) : nullptr, epilogue, y_dot);
+}
+
+void conv2d_with_jvp(Threads& threads, const Conv2d& c, const float* x, const float* x_dot, const float* w0,
+                     const float* delta, const Epilogue& epilogue, const float* residual_dot, float* y, float* y_dot) {
+    conv2d(threads, c, x, w0, epilogue, y);
+    conv2d_jvp(threads, c, x, x_dot, w0, delta, {residual_dot, y, epilogue.slope}, y_dot);
 }
 
 }  // namespace lqf::gpu

@@ -1,11 +1,11 @@
 // conv2d_vjp_x: version 1, one thread for four input channels of one pixel. Weights as conv2d_pack_transposed leaves them.
 #include "backend.h"
-#include "layout.cuh"
+#include "epilogue.cuh"
 
 namespace lqf::gpu {
 namespace {
 
-__global__ void conv2d_vjp_x_kernel(Conv2d c, const float* y_bar, const float* w, float* x_bar, bool accumulate) {
+__global__ void conv2d_vjp_x_kernel(Conv2d c, const float* y_bar, const float* w, Epilogue epilogue, float* x_bar) {
     const int blocks = blocks_of(c.ic), columns = padded_channels(c.ic);
     const int64_t t = global_thread();
     if (t >= int64_t(c.n) * blocks * c.ih * c.iw) return;
@@ -24,14 +24,15 @@ __global__ void conv2d_vjp_x_kernel(Conv2d c, const float* y_bar, const float* w
                 sum = sum + a.x * ld4(w) + a.y * ld4(w + columns) + a.z * ld4(w + 2 * columns) +
                       a.w * ld4(w + 3 * columns);
             }
-    put4(x_bar + t * kBlock, sum, accumulate);
+    finish4(epilogue, t * kBlock, sum, x_bar);
 }
 
 }  // namespace
 
-void conv2d_vjp_x(Threads&, const Conv2d& c, const float* y_bar, const float* w0, float* x_bar, bool accumulate) {
+void conv2d_vjp_x(Threads&, const Conv2d& c, const float* y_bar, const float* w0, const Epilogue& epilogue,
+                  float* x_bar) {
     const int64_t inputs = int64_t(c.n) * blocks_of(c.ic) * c.ih * c.iw;
-    LQF_LAUNCH(conv2d_vjp_x_kernel, grid_of(inputs), dim3(kThreads), 0, stream(), c, y_bar, w0, x_bar, accumulate);
+    LQF_LAUNCH(conv2d_vjp_x_kernel, grid_of(inputs), dim3(kThreads), 0, stream(), c, y_bar, w0, epilogue, x_bar);
 }
 
 }  // namespace lqf::gpu

@@ -28,7 +28,7 @@ std::string text(const Conv2d& c) {
 
 // Operands in plain order.
 struct Operands {
-    Floats x, x_dot, y_bar, w0, b0, delta, b_dot, x_bar, w_bar, b_bar;
+    Floats x, x_dot, y_bar, w0, b0, delta, b_dot, x_bar, w_bar, b_bar, residual, residual_dot;
 
     template <class Fill>
     Operands(const Conv2d& c, Fill fill) {
@@ -44,14 +44,19 @@ struct Operands {
                                      {&b_dot, size_t(c.oc)},
                                      {&x_bar, in},
                                      {&w_bar, weights},
-                                     {&b_bar, size_t(c.oc)}})
+                                     {&b_bar, size_t(c.oc)},
+                                     {&residual, out},
+                                     {&residual_dot, out}})
             *values = fill(count, seed++);
     }
 };
 
 struct Results {
-    Floats y, y_dot, y_dot_of_delta, y_dot_of_x_dot, x_bar, x_bar_added, w_bar, b_bar, rows;
+    Floats y, y_dot, y_dot_of_delta, y_dot_of_x_dot, block, block_dot, x_bar, x_bar_added, x_bar_masked, w_bar, b_bar,
+        rows;
 };
+
+constexpr float kSlope = 0.25f;
 
 // All of the family on one device; an image is also the unit in which Jacobian rows are asked for.
 Results run(Device& d, const Conv2d& c, const Operands& o) {
@@ -59,29 +64,45 @@ Results run(Device& d, const Conv2d& c, const Operands& o) {
     Threads& t = d.threads;
     const Floats x = d.in_layout(c.n, c.ic, c.ih, c.iw, o.x), x_dot = d.in_layout(c.n, c.ic, c.ih, c.iw, o.x_dot);
     const Floats y_bar = d.in_layout(c.n, c.oc, c.oh, c.ow, o.y_bar);
+    const Floats residual = d.in_layout(c.n, c.oc, c.oh, c.ow, o.residual),
+                 residual_dot = d.in_layout(c.n, c.oc, c.oh, c.ow, o.residual_dot);
     const size_t packed = d.ops.conv2d_packed_floats(c);
     Floats w0(packed, NAN), delta(packed, NAN), transposed(packed, NAN);
     d.ops.conv2d_pack(t, c, o.w0.data(), o.b0.data(), w0.data());
     d.ops.conv2d_pack(t, c, o.delta.data(), o.b_dot.data(), delta.data());
     d.ops.conv2d_pack_transposed(t, c, o.w0.data(), transposed.data());
 
-    Floats y(d.floats(c.n, c.oc, c.oh, c.ow), NAN);
-    auto output = [&] { return d.plain(c.n, c.oc, c.oh, c.ow, y); };
-    d.ops.conv2d(t, c, x.data(), w0.data(), y.data());
-    r.y = output();
-    d.ops.conv2d_jvp(t, c, x.data(), x_dot.data(), w0.data(), delta.data(), y.data());
-    r.y_dot = output();
-    d.ops.conv2d_jvp(t, c, x.data(), nullptr, w0.data(), delta.data(), y.data());
-    r.y_dot_of_delta = output();
-    d.ops.conv2d_jvp(t, c, nullptr, x_dot.data(), w0.data(), nullptr, y.data());
-    r.y_dot_of_x_dot = output();
+    Floats y(residual.size(), NAN), y_dot(residual.size(), NAN);
+    auto output = [&](const Floats& values) { return d.plain(c.n, c.oc, c.oh, c.ow, values); };
+    d.ops.conv2d(t, c, x.data(), w0.data(), {}, y.data());
+    r.y = output(y);
+    d.ops.conv2d_jvp(t, c, x.data(), x_dot.data(), w0.data(), delta.data(), {}, y.data());
+    r.y_dot = output(y);
+    d.ops.conv2d_jvp(t, c, x.data(), nullptr, w0.data(), delta.data(), {}, y.data());
+    r.y_dot_of_delta = output(y);
+    d.ops.conv2d_jvp(t, c, nullptr, x_dot.data(), w0.data(), nullptr, {}, y.data());
+    r.y_dot_of_x_dot = output(y);
+
+    d.ops.conv2d_with_jvp(t, c, x.data(), x_dot.data(), w0.data(), delta.data(), {residual.data(), nullptr, kSlope},
+                          residual_dot.data(), y.data(), y_dot.data());
+    r.block = output(y), r.block_dot = output(y_dot);
+    Floats alone(residual.size(), NAN);
+    d.ops.conv2d(t, c, x.data(), w0.data(), {residual.data(), nullptr, kSlope}, alone.data());
+    CHECK(same_bits(alone, y));
+    d.ops.conv2d_jvp(t, c, x.data(), x_dot.data(), w0.data(), delta.data(), {residual_dot.data(), y.data(), kSlope},
+                     alone.data());
+    CHECK(same_bits(alone, y_dot));
 
     Floats x_bar(x.size(), NAN);
-    d.ops.conv2d_vjp_x(t, c, y_bar.data(), transposed.data(), x_bar.data(), false);
-    r.x_bar = d.plain(c.n, c.ic, c.ih, c.iw, x_bar);
+    auto input = [&] { return d.plain(c.n, c.ic, c.ih, c.iw, x_bar); };
+    d.ops.conv2d_vjp_x(t, c, y_bar.data(), transposed.data(), {}, x_bar.data());
+    r.x_bar = input();
     x_bar = d.in_layout(c.n, c.ic, c.ih, c.iw, o.x_bar);
-    d.ops.conv2d_vjp_x(t, c, y_bar.data(), transposed.data(), x_bar.data(), true);
-    r.x_bar_added = d.plain(c.n, c.ic, c.ih, c.iw, x_bar);
+    d.ops.conv2d_vjp_x(t, c, y_bar.data(), transposed.data(), {x_bar.data()}, x_bar.data());
+    r.x_bar_added = input();
+    x_bar = d.in_layout(c.n, c.ic, c.ih, c.iw, o.x_bar);
+    d.ops.conv2d_vjp_x(t, c, y_bar.data(), transposed.data(), {x_bar.data(), x.data(), kSlope}, x_bar.data());
+    r.x_bar_masked = input();
 
     r.w_bar = o.w_bar;
     r.b_bar = o.b_bar;
@@ -99,8 +120,11 @@ void each_result(const Results& a, const Results& b, const Conv2d& c, Check chec
     check("y_dot", a.y_dot, b.y_dot, 2 * fan_in);
     check("y_dot of delta", a.y_dot_of_delta, b.y_dot_of_delta, fan_in);
     check("y_dot of x_dot", a.y_dot_of_x_dot, b.y_dot_of_x_dot, fan_in);
+    check("block", a.block, b.block, fan_in);
+    check("block_dot", a.block_dot, b.block_dot, 2 * fan_in);
     check("x_bar", a.x_bar, b.x_bar, fan_out);
     check("x_bar added", a.x_bar_added, b.x_bar_added, fan_out);
+    check("x_bar masked", a.x_bar_masked, b.x_bar_masked, fan_out);
     check("w_bar", a.w_bar, b.w_bar, positions * c.n);
     check("b_bar", a.b_bar, b.b_bar, positions * c.n);
     check("rows", a.rows, b.rows, positions);
@@ -179,12 +203,14 @@ TEST_CASE("cpu conv2d family gives the same bits when a batch is split") {
                     return Floats(values.begin() + image * first, values.begin() + image * (first + n));
                 };
                 of_part.x = cut(o.x), of_part.x_dot = cut(o.x_dot), of_part.y_bar = cut(o.y_bar),
-                of_part.x_bar = cut(o.x_bar);
+                of_part.x_bar = cut(o.x_bar), of_part.residual = cut(o.residual),
+                of_part.residual_dot = cut(o.residual_dot);
                 of_part.w_bar = w_bar, of_part.b_bar = b_bar;
                 const Results r = run(device, part, of_part);
                 w_bar = r.w_bar, b_bar = r.b_bar;
                 for (auto field : {&Results::y, &Results::y_dot, &Results::y_dot_of_delta, &Results::y_dot_of_x_dot,
-                                   &Results::x_bar, &Results::x_bar_added, &Results::rows})
+                                   &Results::block, &Results::block_dot, &Results::x_bar, &Results::x_bar_added,
+                                   &Results::x_bar_masked, &Results::rows})
                     (joined.*field).insert((joined.*field).end(), (r.*field).begin(), (r.*field).end());
             }
             joined.w_bar = w_bar, joined.b_bar = b_bar;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cpu_testing.h"
 
 namespace lqf::testing {

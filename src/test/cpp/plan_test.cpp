@@ -19,7 +19,7 @@ lqf_node node(int op, int in0, int in1 = -1) {
     return n;
 }
 
-// A residual network with every op, a value with three readers, a leaky ReLU that cannot work in place and a node that nobody reads.
+// A residual network with every op, two blocks that fuse, a value with three readers, a leaky ReLU that cannot work in place and a node that nobody reads.
 struct Network {
     std::vector<lqf_node> nodes;
     std::string names;
@@ -63,7 +63,11 @@ struct Network {
         int s = add(shortcut);
         int sum = add(node(LQF_ADD, r1, s));
         int twice = add(node(LQF_ADD, sum, c1));
-        int q = pool(LQF_AVG_POOL, relu(twice, 0.0f), 2, 2, 1);
+        int t = relu(conv(relu(twice, 0.0f), 7, 7, 3, 1, 1), 0.2f);
+        int main = conv(relu(conv(t, 7, 6, 3, 1, 1), 0.1f), 6, 6, 3, 1, 1), side = conv(t, 7, 6, 1, 1, 0);
+        int block = relu(add(node(LQF_ADD, main, side)), 0.3f);
+        int same = relu(add(node(LQF_ADD, conv(relu(conv(block, 6, 7, 3, 1, 1), 0.4f), 7, 6, 3, 1, 1), block)), 0.6f);
+        int q = pool(LQF_AVG_POOL, conv(same, 6, 7, 1, 1, 0), 2, 2, 1);
         int g = add(node(LQF_GLOBAL_AVG_POOL, q));
         lqf_node linear = node(LQF_LINEAR, g);
         linear.out_channels = 4;

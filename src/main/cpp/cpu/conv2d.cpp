@@ -5,49 +5,71 @@
 namespace lqf::cpu {
 namespace {
 
+Grid only_grid(const Conv2d& c, int) {
+    if (is_linear(c)) {  // images stand side by side, pixels below each other
+        const int taps = c.kh * c.kw;
+        return {1, c.n, 0, 0, {taps, 0, 1, 0, 1}, {1, 0, 0, 0, 0}};
+    }
+    if (is_pointwise(c)) return {1, c.oh * c.ow, 0, 0, {1, 0, 0, 0, 0}, {1, 0, 0, 0, 0}};
+    return {c.oh, c.ow, 0, 0, {c.kh, -c.pad, 1, 0, c.kw}, {c.kw, -c.pad, 1, 0, 1}};
+}
+
 TapConv forward_conv(const Conv2d& c) {
     TapConv conv{};
     conv.taps = c.kh * c.kw;
     conv.stride = conv.step = 1;
-    Grid grid{};
+    conv.grids = 1;
+    conv.grid = only_grid;
     if (is_linear(c)) {
         conv.in = Planes::images_as_pixels(c.n, c.ic, c.ih * c.iw);
         conv.out = Planes::images_as_pixels(c.n, c.oc, 1);
-        for (int tap = 0; tap < conv.taps; ++tap) grid.taps.push_back({tap, 0, tap});
     } else if (is_pointwise(c)) {  // rows end to end
         conv.in = Planes::of(c.n, c.ic, 1, c.ih * c.iw);
         conv.out = Planes::of(c.n, c.oc, 1, c.oh * c.ow);
-        grid.taps = {{0, 0, 0}};
     } else {
         conv.in = Planes::of(c.n, c.ic, c.ih, c.iw);
         conv.out = Planes::of(c.n, c.oc, c.oh, c.ow);
         conv.stride = c.stride;
-        for (int i = 0; i < c.kh; ++i)
-            for (int j = 0; j < c.kw; ++j) grid.taps.push_back({i - c.pad, j - c.pad, i * c.kw + j});
     }
-    grid.rows = conv.out.h, grid.columns = conv.out.w;
-    conv.grids.push_back(std::move(grid));
     return conv;
+}
+
+void add_output(TapConv& conv, const float* bias, const Epilogue& epilogue, float* y) {
+    conv.output[conv.outputs++] = {bias, epilogue, y};
+}
+
+// Adds conv(x, w) to the last output, if there are such a source and such weights.
+void add_source(TapConv& conv, const Conv2d& c, const float* x, const float* packed) {
+    if (x && packed) conv.source[conv.sources++] = {x, packed + bias_floats(c), conv.outputs - 1};
 }
 
 }  // namespace
 
-void conv2d(Threads& threads, const Conv2d& c, const float* x, const float* w0, float* y) {
+void conv2d(Threads& threads, const Conv2d& c, const float* x, const float* w0, const Epilogue& epilogue, float* y) {
     TapConv conv = forward_conv(c);
-    conv.bias = w0;
-    conv.sources = {{x, w0 + bias_floats(c)}};
-    conv.y = y;
-    tap_conv(threads, conv);
+    add_output(conv, w0, epilogue, y);
+    add_source(conv, c, x, w0);
+    tap_conv(threads, c, conv);
 }
 
 void conv2d_jvp(Threads& threads, const Conv2d& c, const float* x, const float* x_dot, const float* w0,
-                const float* delta, float* y_dot) {
+                const float* delta, const Epilogue& epilogue, float* y_dot) {
     TapConv conv = forward_conv(c);
-    conv.bias = delta;
-    if (x_dot) conv.sources.push_back({x_dot, w0 + bias_floats(c)});
-    if (delta) conv.sources.push_back({x, delta + bias_floats(c)});
-    conv.y = y_dot;
-    tap_conv(threads, conv);
+    add_output(conv, delta, epilogue, y_dot);
+    add_source(conv, c, x_dot, w0);
+    add_source(conv, c, x, delta);
+    tap_conv(threads, c, conv);
+}
+
+void conv2d_with_jvp(Threads& threads, const Conv2d& c, const float* x, const float* x_dot, const float* w0,
+                     const float* delta, const Epilogue& epilogue, const float* residual_dot, float* y, float* y_dot) {
+    TapConv conv = forward_conv(c);
+    add_output(conv, w0, epilogue, y);
+    add_source(conv, c, x, w0);
+    add_output(conv, delta, {residual_dot, y, epilogue.slope}, y_dot);
+    add_source(conv, c, x_dot, w0);
+    add_source(conv, c, x, delta);
+    tap_conv(threads, c, conv);
 }
 
 }  // namespace lqf::cpu

@@ -23,6 +23,14 @@ void conv_tile(const cpu::ConvTile& t) {
         for (int p = 0; p < PIXELS; ++p)
             sum[o][p] = t.start ? load(t.start + o * cpu::kBlock) : load(t.y + o * t.y_block + p * t.y_pixel);
     }
+    if (t.residual) {
+#pragma GCC unroll 2
+        for (int o = 0; o < BLOCKS; ++o) {
+#pragma GCC unroll 16
+            for (int p = 0; p < PIXELS; ++p)
+                sum[o][p] = add(sum[o][p], load(t.residual + o * t.y_block + p * t.y_pixel));
+        }
+    }
     const float* x_block = t.x;
     const float* w_block = t.w;
     for (int left = t.channels; left > 0; left -= cpu::kBlock) {
@@ -41,6 +49,17 @@ void conv_tile(const cpu::ConvTile& t) {
         }
         x_block += t.x_block;
         w_block += int64_t(t.w_taps) * channels * cpu::kBlock;
+    }
+    if (t.slope != 1) {
+        const Block slope = broadcast(t.slope);
+#pragma GCC unroll 2
+        for (int o = 0; o < BLOCKS; ++o) {
+#pragma GCC unroll 16
+            for (int p = 0; p < PIXELS; ++p) {
+                const Block sign = t.mask ? load(t.mask + o * t.y_block + p * t.y_pixel) : sum[o][p];
+                sum[o][p] = where_positive(sign, sum[o][p], mul(slope, sum[o][p]));
+            }
+        }
     }
 #pragma GCC unroll 2
     for (int o = 0; o < BLOCKS; ++o) {

@@ -19,7 +19,8 @@ struct TapOffset {
     int index;  // 0 .. ConvTile::w_taps - 1
 };
 
-// y[block][pixel] = start + sum over channels and taps of w[block][channel][tap] * x[pixel + tap][channel], for some pixels and blocks.
+// y[block][pixel] = f * (start + residual + sum over channels and taps of w[block][channel][tap] * x[pixel + tap][channel]), for some pixels
+// and blocks; f = 1 where mask (or the sum) is positive, else slope.
 struct ConvTile {
     const float* x;   // first pixel, first channel block; pixels stand 16 floats apart
     int64_t x_block;  // floats from a channel block to the next
@@ -29,7 +30,10 @@ struct ConvTile {
     int w_taps;       // slices of a channel block
     const TapOffset* taps;
     int tap_count;
-    const float* start;  // [blocks * 16], or null: start from y
+    const float* start;     // [blocks * 16], or null: start from y
+    const float* residual;  // like y, or null
+    const float* mask;      // like y, or null: the sum itself
+    float slope;
     float* y;
     int64_t y_block, y_pixel;  // floats
 };

@@ -51,6 +51,7 @@ const Ops& cpu_ops() {
         ops.conv2d_pack_transposed = conv2d_pack_transposed;
         ops.conv2d = conv2d;
         ops.conv2d_jvp = conv2d_jvp;
+        ops.conv2d_with_jvp = conv2d_with_jvp;
         ops.conv2d_vjp_x = conv2d_vjp_x;
         ops.conv2d_vjp_w = conv2d_vjp_w;
         ops.leaky_relu = leaky_relu;

@@ -23,21 +23,22 @@ struct Cut {
 
 // The rectangle of inputs that the grids can reach.
 struct Reach {
-    int rows = 0, columns = 0;  // of the largest grid
+    int rows = 0, columns = 0, most_taps = 0;  // of the largest grid
     int low_dy = INT_MAX, high_dy = INT_MIN, low_dx = INT_MAX, high_dx = INT_MIN;
 };
 
-Reach reach_of(const TapConv& conv) {
+Reach reach_of(const Conv2d& c, const TapConv& conv) {
     Reach reach;
-    for (const Grid& grid : conv.grids) {
+    for (int g = 0; g < conv.grids; ++g) {
+        const Grid grid = conv.grid(c, g);
         reach.rows = std::max(reach.rows, grid.rows);
         reach.columns = std::max(reach.columns, grid.columns);
-        for (const Tap& tap : grid.taps) {
-            reach.low_dy = std::min(reach.low_dy, tap.dy);
-            reach.high_dy = std::max(reach.high_dy, tap.dy);
-            reach.low_dx = std::min(reach.low_dx, tap.dx);
-            reach.high_dx = std::max(reach.high_dx, tap.dx);
-        }
+        reach.most_taps = std::max(reach.most_taps, grid.taps());
+        if (grid.taps() == 0) continue;
+        reach.low_dy = std::min(reach.low_dy, grid.vertical.low());
+        reach.high_dy = std::max(reach.high_dy, grid.vertical.high());
+        reach.low_dx = std::min(reach.low_dx, grid.horizontal.low());
+        reach.high_dx = std::max(reach.high_dx, grid.horizontal.high());
     }
     if (reach.low_dy > reach.high_dy) reach.low_dy = reach.high_dy = reach.low_dx = reach.high_dx = 0;  // no tap at all
     return reach;
@@ -56,10 +57,20 @@ bool reads_in_place(const TapConv& conv, const Reach& reach) {
            reach.rows + reach.high_dy <= conv.in.h && reach.columns + reach.high_dx <= conv.in.w;
 }
 
+// Inputs in use: sources that read the same one share its staged copy.
+int inputs(const TapConv& conv) {
+    int count = 0;
+    for (int s = 0; s < conv.sources; ++s) {
+        bool seen = false;
+        for (int other = 0; other < s; ++other) seen |= conv.source[other].x == conv.source[s].x;
+        count += !seen;
+    }
+    return count;
+}
+
 Cut cut_for(const TapConv& conv, const Reach& reach, int threads) {
     Cut cut;
-    const int64_t sources = int64_t(conv.sources.size());
-    const int64_t row_floats = stage_for(conv, reach, 0, 1).row() * conv.stride * conv.in.blocks() * sources;
+    const int64_t row_floats = stage_for(conv, reach, 0, 1).row() * conv.stride * conv.in.blocks() * inputs(conv);
     cut.rows = int(std::clamp<int64_t>(kStagedFloats / row_floats, 1, reach.rows));
     cut.row_tasks = int(ceil_div(reach.rows, cut.rows));
     cut.rows = int(ceil_div(reach.rows, cut.row_tasks));
@@ -77,8 +88,8 @@ Cut cut_for(const TapConv& conv, const Reach& reach, int threads) {
 
 class Task {
 public:
-    Task(const TapConv& conv, const Reach& reach, const Cut& cut, int64_t task)
-        : conv_(conv), reach_(reach), k_(kernels()) {
+    Task(const Conv2d& c, const TapConv& conv, const Reach& reach, const Cut& cut, int64_t task)
+        : c_(c), conv_(conv), reach_(reach), k_(kernels()) {
         const int block_task = int(task % cut.block_tasks);
         const int row_task = int(task / cut.block_tasks % cut.row_tasks);
         const int image_task = int(task / cut.block_tasks / cut.row_tasks);
@@ -91,17 +102,19 @@ public:
     }
 
     void run(Threads& threads, int thread) {
-        if (reads_in_place(conv_, reach_)) {
-            for (const Source& source : conv_.sources) {
-                x_.push_back(source.x + first_image_ * conv_.in.image + first_row_ * conv_.in.row);
-            }
-            x_image_ = conv_.in.image, x_row_ = conv_.in.row, x_block_ = conv_.in.block;
-        } else {
-            fill(threads, thread);
-        }
-        for (const Grid& grid : conv_.grids) {
-            offsets_.clear();
-            for (const Tap& tap : grid.taps) offsets_.push_back({offset(tap), tap.index});
+        staged_ = !reads_in_place(conv_, reach_);
+        stage_ = stage_for(conv_, reach_, first_row_, last_row_ - first_row_);
+        x_image_ = staged_ ? stage_.block() * conv_.in.blocks() : conv_.in.image;
+        x_row_ = staged_ ? stage_.row() * conv_.stride : conv_.in.row;
+        x_block_ = staged_ ? stage_.block() : conv_.in.block;
+        const int64_t offset_floats = ceil_div(int64_t(reach_.most_taps * sizeof(TapOffset)), 64) * 16;
+        const int64_t stage_floats = staged_ ? x_image_ * (last_image_ - first_image_) * inputs(conv_) : 0;
+        float* scratch = threads.scratch(thread, size_t(offset_floats + stage_floats));
+        offsets_ = reinterpret_cast<TapOffset*>(scratch);
+        find_inputs(scratch + offset_floats);
+        for (int g = 0; g < conv_.grids; ++g) {
+            const Grid grid = conv_.grid(c_, g);
+            set_offsets(grid);
             const int most = k_.tile_pixels[1] > 0 ? 2 : 1;
             for (int block = first_block_; block < last_block_; block += most)
                 sweep(grid, block, std::min(most, last_block_ - block));
@@ -109,22 +122,35 @@ public:
     }
 
 private:
-    void fill(Threads& threads, int thread) {
-        stage_ = stage_for(conv_, reach_, first_row_, last_row_ - first_row_);
-        staged_ = true;
-        x_image_ = stage_.block() * conv_.in.blocks(), x_row_ = stage_.row() * conv_.stride, x_block_ = stage_.block();
-        const int images = last_image_ - first_image_;
-        float* to = threads.scratch(thread, size_t(x_image_) * images * conv_.sources.size());
-        for (const Source& source : conv_.sources) {
-            x_.push_back(to);
+    // The first image and row of the task in each source, where it is or in a copy with its padding.
+    void find_inputs(float* to) {
+        for (int s = 0; s < conv_.sources; ++s) {
+            const float* x = conv_.source[s].x;
+            x_[s] = x + first_image_ * conv_.in.image + first_row_ * conv_.in.row;
+            if (!staged_) continue;
+            int same = 0;
+            while (conv_.source[same].x != x) ++same;
+            if (same < s) {
+                x_[s] = x_[same];
+                continue;
+            }
+            x_[s] = to;
             for (int i = first_image_; i < last_image_; ++i, to += x_image_)
-                fill_stage(stage_, conv_.in, source.x + i * conv_.in.image, to);
+                fill_stage(stage_, conv_.in, x + i * conv_.in.image, to);
         }
     }
 
-    int64_t offset(const Tap& tap) const {
-        return staged_ ? stage_.offset(tap.dy - reach_.low_dy, tap.dx)
-                       : tap.dy * conv_.in.row + tap.dx * conv_.in.pixel;
+    void set_offsets(const Grid& grid) {
+        TapOffset* next = offsets_;
+        for (int i = 0; i < grid.vertical.count; ++i) {
+            for (int j = 0; j < grid.horizontal.count; ++j) {
+                const int dy = grid.vertical.offset + i * grid.vertical.step,
+                          dx = grid.horizontal.offset + j * grid.horizontal.step;
+                *next++ = {staged_ ? stage_.offset(dy - reach_.low_dy, dx) : dy * conv_.in.row + dx * conv_.in.pixel,
+                           grid.vertical.index + i * grid.vertical.index_step + grid.horizontal.index +
+                               j * grid.horizontal.index_step};
+            }
+        }
     }
 
     // All of the task's pixels for one or two output blocks; the weights in shares that stay in the cache.
@@ -132,40 +158,51 @@ private:
         const int64_t w_in_block = int64_t(conv_.taps) * kBlock * kBlock;  // of a full input block
         const int64_t w_block = int64_t(conv_.taps) * conv_.in.channels * kBlock;
         const int share = int(std::max<int64_t>(1, kWeightFloats / (w_in_block * blocks)));
-        const float* start = conv_.accumulate ? nullptr : conv_.bias ? conv_.bias + block * kBlock : kZeros;
-        for (size_t s = 0; s < conv_.sources.size(); ++s) {
+        for (int s = 0; s < conv_.sources; ++s) {
+            const Output& output = conv_.output[conv_.source[s].output];
+            const bool first_source = s == 0 || conv_.source[s - 1].output != conv_.source[s].output,
+                       last_source = s + 1 == conv_.sources || conv_.source[s + 1].output != conv_.source[s].output;
             for (int b = 0; b < conv_.in.blocks(); b += share) {
                 ConvTile tile{};
                 tile.x_block = x_block_;
                 tile.channels = std::min(share * kBlock, conv_.in.channels - b * kBlock);
-                tile.w = conv_.sources[s].w + block * w_block + b * w_in_block;
+                tile.w = conv_.source[s].w + block * w_block + b * w_in_block;
                 tile.w_block = w_block;
                 tile.w_taps = conv_.taps;
-                tile.taps = offsets_.data();
-                tile.tap_count = int(offsets_.size());
-                tile.start = start;
+                tile.taps = offsets_;
+                tile.tap_count = grid.taps();
+                if (first_source && b == 0) {
+                    tile.start = output.bias ? output.bias + block * kBlock : kZeros;
+                    tile.residual = output.epilogue.residual;
+                }
+                const bool last = last_source && b + share >= conv_.in.blocks();
+                tile.mask = last ? output.epilogue.mask : nullptr;
+                tile.slope = last ? output.epilogue.slope : 1;
                 tile.y_block = conv_.out.block;
                 tile.y_pixel = conv_.step * conv_.out.pixel;
-                cover(grid, block, blocks, x_[s] + b * x_block_, tile);
-                start = nullptr;
+                cover(grid, block, blocks, x_[s] + b * x_block_, output.y, tile);
             }
         }
     }
 
-    void cover(const Grid& grid, int block, int blocks, const float* x, ConvTile& tile) {
+    void cover(const Grid& grid, int block, int blocks, const float* x, float* y, ConvTile& tile) {
         const ConvTileKernel* kernel = k_.conv_tile[blocks - 1];
         const int tiles = int(ceil_div(grid.columns, k_.tile_pixels[blocks - 1]));
+        const float *residual = tile.residual, *mask = tile.mask;
         for (int image = first_image_; image < last_image_; ++image) {
             for (int row = first_row_; row < std::min(last_row_, grid.rows); ++row) {
                 tile.x = x + (image - first_image_) * x_image_ + (row - first_row_) * x_row_;
-                tile.y = conv_.y + image * conv_.out.image + block * conv_.out.block +
-                         (grid.first_row + int64_t(row) * conv_.step) * conv_.out.row +
-                         grid.first_column * conv_.out.pixel;
+                int64_t at = image * conv_.out.image + block * conv_.out.block +
+                             (grid.first_row + int64_t(row) * conv_.step) * conv_.out.row +
+                             grid.first_column * conv_.out.pixel;
                 for (int t = 0; t < tiles; ++t) {  // widths differ by one at most
                     const int pixels = grid.columns / tiles + (t < grid.columns % tiles);
+                    tile.y = y + at;
+                    if (residual) tile.residual = residual + at;
+                    if (mask) tile.mask = mask + at;
                     kernel[pixels - 1](tile);
                     tile.x += pixels * kBlock;
-                    tile.y += pixels * tile.y_pixel;
+                    at += pixels * tile.y_pixel;
                 }
             }
         }
@@ -173,23 +210,24 @@ private:
 
     static constexpr float kZeros[2 * kBlock] = {};
 
+    const Conv2d& c_;
     const TapConv& conv_;
     const Reach& reach_;
     const Kernels& k_;
     int first_block_, last_block_, first_row_, last_row_, first_image_, last_image_;
     Stage stage_{};
     bool staged_ = false;
-    std::vector<const float*> x_;  // of each source: first image and row of the task
+    const float* x_[kMostSources] = {};
     int64_t x_image_ = 0, x_row_ = 0, x_block_ = 0;
-    std::vector<TapOffset> offsets_;
+    TapOffset* offsets_ = nullptr;
 };
 
 }  // namespace
 
-void tap_conv(Threads& threads, const TapConv& conv) {
-    const Reach reach = reach_of(conv);
+void tap_conv(Threads& threads, const Conv2d& c, const TapConv& conv) {
+    const Reach reach = reach_of(c, conv);
     const Cut cut = cut_for(conv, reach, threads.count());
-    threads.each(cut.tasks(), [&](int64_t task, int thread) { Task(conv, reach, cut, task).run(threads, thread); });
+    threads.each(cut.tasks(), [&](int64_t task, int thread) { Task(c, conv, reach, cut, task).run(threads, thread); });
 }
 
 }  // namespace lqf::cpu

@@ -2,46 +2,53 @@
 #ifndef LQF_CPU_TAP_CONV_H
 #define LQF_CPU_TAP_CONV_H
 
-#include <vector>
-
 #include "layout.h"
-
-namespace lqf {
-class Threads;
-}
+#include "ops.h"
 
 namespace lqf::cpu {
 
-// Output (r, c) takes input (r * stride + dy, c * stride + dx) times slice index of the weights.
-struct Tap {
-    int dy, dx, index;
+// Taps along one axis: the k-th of count looks offset + k * step inputs further and takes slice index + k * index_step of the weights.
+struct Taps {
+    int count, offset, step, index, index_step;
+    int low() const { return std::min(offset, offset + (count - 1) * step); }
+    int high() const { return std::max(offset, offset + (count - 1) * step); }
 };
 
-// A grid of outputs that share their taps: y[first_row + step * r, first_column + step * c], r < rows, c < columns.
-// A forward convolution has one grid; the transposed one of stride s has s * s.
+// Outputs that share their taps: y[first_row + step * r, first_column + step * c], r < rows, c < columns, takes the inputs
+// (r * stride + dy, c * stride + dx). A forward convolution has one grid; the transposed one of stride s has s * s.
 struct Grid {
     int rows, columns, first_row, first_column;
-    std::vector<Tap> taps;
+    Taps vertical, horizontal;
+    int taps() const { return vertical.count * horizontal.count; }
 };
+
+constexpr int kMostSources = 3, kMostOutputs = 2;
 
 struct Source {
     const float* x;
     const float* w;  // [out block][in block][taps][channels of the block][16]
+    int output;      // that it is added to; ascending
+};
+
+struct Output {
+    const float* bias;  // [out blocks * 16] or null
+    Epilogue epilogue;
+    float* y;
 };
 
 struct TapConv {
     Planes in, out;
     int stride, step;
     int taps;  // slices of the weights, over all grids
-    std::vector<Grid> grids;
-    std::vector<Source> sources;  // their sum goes to y
-    const float* bias;            // [out blocks * 16] or null
-    bool accumulate;              // y += instead of y =
-    float* y;
+    int grids;
+    Grid (*grid)(const Conv2d&, int index);
+    int sources, outputs;
+    Source source[kMostSources];
+    Output output[kMostOutputs];
 };
 
-// Every output is one chain: start, then source by source, block by block, tap by tap, channel by channel.
-void tap_conv(Threads&, const TapConv&);
+// Every output is one chain: bias, residual, then source by source, block by block, tap by tap, channel by channel.
+void tap_conv(Threads&, const Conv2d&, const TapConv&);
 
 }  // namespace lqf::cpu
 #endif

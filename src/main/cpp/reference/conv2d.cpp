@@ -1,4 +1,4 @@
-// conv2d: y = conv(x, w) + b.  Packed weights are w [oc,ic,kh,kw], then b [oc].
+// conv2d: y = epilogue(conv(x, w) + b).  Packed weights are w [oc,ic,kh,kw], then b [oc].
 #include <cstring>
 
 #include "reference/reference.h"
@@ -21,6 +21,13 @@ double correlate(const Conv2d& c, const float* x, const float* w, int row, int c
     return sum;
 }
 
+// y[at] = f * (sum + residual), f = 1 where the mask (or the sum itself) is positive, else slope.
+void finish(const Epilogue& e, int64_t at, double sum, float* y) {
+    if (e.residual) sum += e.residual[at];
+    double sign = e.mask ? e.mask[at] : sum;
+    y[at] = float(sign > 0 ? sum : e.slope * sum);
+}
+
 }  // namespace
 
 size_t conv2d_packed_floats(const Conv2d& c) { return weights(c) + c.oc; }
@@ -34,41 +41,47 @@ void conv2d_pack_transposed(Threads&, const Conv2d& c, const float* w, float* pa
     std::memcpy(packed, w, sizeof(float) * weights(c));
 }
 
-void conv2d(Threads& threads, const Conv2d& c, const float* x, const float* w0, float* y) {
+void conv2d(Threads& threads, const Conv2d& c, const float* x, const float* w0, const Epilogue& epilogue, float* y) {
     const float* b = w0 + weights(c);
     threads.each(c.n, [&](int64_t image, int) {
         const float* xn = x + image * c.ic * c.ih * c.iw;
-        float* yn = y + image * c.oc * c.oh * c.ow;
+        int64_t at = image * c.oc * c.oh * c.ow;
         for (int o = 0; o < c.oc; o++)
             for (int row = 0; row < c.oh; row++)
                 for (int column = 0; column < c.ow; column++)
-                    *yn++ = float(correlate(c, xn, w0 + o * c.patch(), row, column) + b[o]);
+                    finish(epilogue, at++, correlate(c, xn, w0 + o * c.patch(), row, column) + b[o], y);
     });
 }
 
 // y_dot = conv(x_dot, w0) + conv(x, delta) + b_dot.  The bias of w0 has no part in the tangent.
 void conv2d_jvp(Threads& threads, const Conv2d& c, const float* x, const float* x_dot, const float* w0,
-                const float* delta, float* y_dot) {
+                const float* delta, const Epilogue& epilogue, float* y_dot) {
     threads.each(c.n, [&](int64_t image, int) {
         const int64_t in = image * c.ic * c.ih * c.iw;
-        float* yn = y_dot + image * c.oc * c.oh * c.ow;
+        int64_t at = image * c.oc * c.oh * c.ow;
         for (int o = 0; o < c.oc; o++)
             for (int row = 0; row < c.oh; row++)
                 for (int column = 0; column < c.ow; column++) {
                     double sum = 0;
                     if (x_dot) sum += correlate(c, x_dot + in, w0 + o * c.patch(), row, column);
                     if (delta) sum += correlate(c, x + in, delta + o * c.patch(), row, column) + delta[weights(c) + o];
-                    *yn++ = float(sum);
+                    finish(epilogue, at++, sum, y_dot);
                 }
     });
 }
 
+void conv2d_with_jvp(Threads& threads, const Conv2d& c, const float* x, const float* x_dot, const float* w0,
+                     const float* delta, const Epilogue& epilogue, const float* residual_dot, float* y, float* y_dot) {
+    conv2d(threads, c, x, w0, epilogue, y);
+    conv2d_jvp(threads, c, x, x_dot, w0, delta, {residual_dot, y, epilogue.slope}, y_dot);
+}
+
 // x_bar[k,h,v] = sum over outputs o and taps (i,j) of w[o,k,i,j] y_bar[o, the window that has (h,v) under the tap].
-void conv2d_vjp_x(Threads& threads, const Conv2d& c, const float* y_bar, const float* w0, float* x_bar,
-                  bool accumulate) {
+void conv2d_vjp_x(Threads& threads, const Conv2d& c, const float* y_bar, const float* w0, const Epilogue& epilogue,
+                  float* x_bar) {
     threads.each(c.n, [&](int64_t image, int) {
         const float* yn = y_bar + image * c.oc * c.oh * c.ow;
-        float* xn = x_bar + image * c.ic * c.ih * c.iw;
+        int64_t at = image * c.ic * c.ih * c.iw;
         for (int k = 0; k < c.ic; k++)
             for (int h = 0; h < c.ih; h++)
                 for (int v = 0; v < c.iw; v++) {
@@ -82,7 +95,7 @@ void conv2d_vjp_x(Threads& threads, const Conv2d& c, const float* y_bar, const f
                                 sum += double(w0[((int64_t(o) * c.ic + k) * c.kh + i) * c.kw + j]) *
                                        yn[(int64_t(o) * c.oh + row) * c.ow + column];
                         }
-                    put(*xn++, sum, accumulate);
+                    finish(epilogue, at++, sum, x_bar);
                 }
     });
 }

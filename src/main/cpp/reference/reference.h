@@ -28,10 +28,12 @@ void import_cotangent(Threads&, int n, int c, const float* u, float* y_bar);
 size_t conv2d_packed_floats(const Conv2d&);
 void conv2d_pack(Threads&, const Conv2d&, const float* w, const float* b, float* packed);
 void conv2d_pack_transposed(Threads&, const Conv2d&, const float* w, float* packed);
-void conv2d(Threads&, const Conv2d&, const float* x, const float* w0, float* y);
+void conv2d(Threads&, const Conv2d&, const float* x, const float* w0, const Epilogue&, float* y);
 void conv2d_jvp(Threads&, const Conv2d&, const float* x, const float* x_dot, const float* w0, const float* delta,
-                float* y_dot);
-void conv2d_vjp_x(Threads&, const Conv2d&, const float* y_bar, const float* w0, float* x_bar, bool accumulate);
+                const Epilogue&, float* y_dot);
+void conv2d_with_jvp(Threads&, const Conv2d&, const float* x, const float* x_dot, const float* w0, const float* delta,
+                     const Epilogue&, const float* residual_dot, float* y, float* y_dot);
+void conv2d_vjp_x(Threads&, const Conv2d&, const float* y_bar, const float* w0, const Epilogue&, float* x_bar);
 void conv2d_vjp_w(Threads&, const Conv2d&, const float* x, const float* y_bar, float* w_bar, float* b_bar,
                   int64_t image_stride);
 
