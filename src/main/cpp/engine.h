@@ -57,6 +57,7 @@ struct Engine {
 
     const Ops& ops;
     Threads threads;
+    int precision = LQF_FP32;       // of the plans compiled next
     std::mutex busy;                // one verb at a time
     std::atomic<int64_t> bytes{0};  // of all Memory
     Memory scratch;  // what a plan needs only while a verb runs; shared by all plans, grows when one is compiled

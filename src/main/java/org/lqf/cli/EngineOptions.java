@@ -1,6 +1,7 @@
 package org.lqf.cli;
 
 import org.lqf.engine.Engine;
+import org.lqf.engine.Precision;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -18,6 +19,14 @@ final class EngineOptions {
   private String device = "auto";
 
   @Option(
+      names = "--precision",
+      paramLabel = "NAME",
+      description =
+          "Of the products in convolutions: fp32, or tf32 or bf16 on the tensor cores of a GPU. "
+              + "Default: ${DEFAULT-VALUE}.")
+  private Precision precision = Precision.FP32;
+
+  @Option(
       names = "--threads",
       paramLabel = "N",
       description =
@@ -31,7 +40,7 @@ final class EngineOptions {
 
   Engine open(CommandSpec command) {
     try {
-      return Engine.open(device, threads);
+      return Engine.open(device, threads, precision);
     } catch (IllegalArgumentException e) {
       throw new ParameterException(command.commandLine(), e.getMessage(), e);
     }

@@ -58,6 +58,20 @@ public final class Engine extends Handle {
    * @throws LqfException if the device is not available; says why
    */
   public static Engine open(String device, int threads) {
+    return open(device, threads, Precision.FP32);
+  }
+
+  /**
+   * Opens a device whose convolutions multiply in a precision.
+   *
+   * @param device as above
+   * @param threads as above
+   * @param precision of the products in convolutions; other than FP32 it takes the tensor cores of
+   *     "cuda" (or "emulator")
+   * @throws IllegalArgumentException if there is no such device or threads is not positive
+   * @throws LqfException if the device is not available or has no such precision; says why
+   */
+  public static Engine open(String device, int threads, Precision precision) {
     String chosen = device.equals("auto") ? best() : device;
     if (!DEVICES.contains(chosen)) {
       throw new IllegalArgumentException(unknown(chosen));
@@ -70,7 +84,14 @@ public final class Engine extends Handle {
             });
     LqfEngine engine = new LqfEngine();
     check(Lqf.lqf_engine_open(chosen, threads, engine));
-    return new Engine(engine);
+    Engine opened = new Engine(engine);
+    try {
+      call(() -> Lqf.lqf_engine_set_precision(engine, precision.code()), opened);
+    } catch (RuntimeException e) {
+      opened.close();
+      throw e;
+    }
+    return opened;
   }
 
   /** Whether {@link #open} of this device can succeed on this machine. */
