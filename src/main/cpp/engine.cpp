@@ -101,6 +101,11 @@ const char* lqf_last_error(void) { return last_error.c_str(); }
 
 namespace {
 
+const char* precision_name(int precision) {
+    static const char* const names[] = {"fp32", "tf32", "bf16"};
+    return names[precision];
+}
+
 const Ops& ops_of(const char* device) {
     LQF_CHECK(device, "device is null");
     if (std::strcmp(device, "cpu") == 0) return cpu_ops();
@@ -125,6 +130,22 @@ int32_t lqf_engine_open(const char* device, int32_t threads, int32_t winograd, l
     });
 }
 
+int32_t lqf_engine_set_precision(lqf_engine* engine, int32_t precision) {
+    return guard([&] {
+        LQF_CHECK(engine, "engine is null");
+        LQF_CHECK(precision >= LQF_FP32 && precision <= LQF_BF16, "unknown precision %d", precision);
+        Engine& e = *engine->engine;
+        if (!(e.ops.precisions >> precision & 1))
+            throw Error(
+                LQF_UNAVAILABLE,
+                format("device %s computes in fp32, not in %s: that takes tensor cores, of CUDA devices of compute "
+                       "capability 8.0 or newer",
+                       e.ops.name, precision_name(precision)));
+        std::lock_guard<std::mutex> lock(e.busy);
+        e.precision = precision;
+    });
+}
+
 int32_t lqf_engine_close(lqf_engine* engine) {
     return guard([&] { delete engine; });
 }
@@ -134,8 +155,10 @@ int32_t lqf_engine_describe(lqf_engine* engine, char* text, int64_t capacity) {
         LQF_CHECK(engine, "engine is null");
         const Engine& e = *engine->engine;
         const char* winograd = e.winograd == 0 ? ", no Winograd" : e.winograd == 4 ? ", Winograd F(4,3)" : "";
-        copy_text(format("%s: %s%s, %d thread%s", e.ops.name, e.ops.describe(), winograd, e.threads.count(),
-                         e.threads.count() == 1 ? "" : "s"),
+        const std::string precision =
+            e.precision == LQF_FP32 ? "" : std::string(", convolutions in ") + precision_name(e.precision);
+        copy_text(format("%s: %s%s%s, %d thread%s", e.ops.name, e.ops.describe(), winograd, precision.c_str(),
+                         e.threads.count(), e.threads.count() == 1 ? "" : "s"),
                   text, capacity);
     });
 }

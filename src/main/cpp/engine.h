@@ -58,6 +58,7 @@ struct Engine {
     const Ops& ops;
     Threads threads;
     const int winograd;             // 0, 2 or 4: of lqf_engine_open
+    int precision = LQF_FP32;       // of the plans compiled next
     std::mutex busy;                // one verb at a time
     std::atomic<int64_t> bytes{0};  // of all Memory
     Memory scratch;  // what a plan needs only while a verb runs; shared by all plans, grows when one is compiled

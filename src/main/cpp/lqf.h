@@ -47,6 +47,11 @@ extern "C" {
 #define LQF_EXPAND 0
 #define LQF_REDUCE 1
 
+/* Of the products in convolutions; sums, vectors, factors and everything else are fp32 or double. */
+#define LQF_FP32 0
+#define LQF_TF32 1 /* 10 bits of fraction, on tensor cores: "cuda" from compute capability 8.0 on */
+#define LQF_BF16 2 /* 7 bits of fraction, likewise */
+
 /* How damping enters the inverse. */
 #define LQF_DAMPING_FACTORED 0 /* (Gamma + sqrt(d)/pi I)^-1 (x) (A + pi sqrt(d) I)^-1, Martens & Grosse 2015 */
 #define LQF_DAMPING_EXACT 1    /* (Gamma (x) A + d I)^-1 by eigendecomposition */
@@ -93,6 +98,9 @@ LQF_API int32_t lqf_device_check(const char* device);
  * fewer products, rounds no more than the plain sum), 4 (F(4,3): 4 times fewer, about 4 times the rounding error) or 0 (plain sums). A
  * device may do with less, and sums plainly where that is faster. */
 LQF_API int32_t lqf_engine_open(const char* device, int32_t threads, int32_t winograd, lqf_engine** out);
+/* The precision of plans that are compiled from here on; LQF_FP32 until this is called. LQF_UNAVAILABLE if the device has no such. */
+LQF_API int32_t lqf_engine_set_precision(lqf_engine* engine, int32_t precision);
+
 LQF_API int32_t lqf_engine_close(lqf_engine* engine);
 
 /* Writes a line that names device, instruction set, threads and BLAS into text (cut to capacity bytes, always terminated). */

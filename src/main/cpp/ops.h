@@ -14,6 +14,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "lqf.h"
+
 namespace lqf {
 
 class Threads;
@@ -24,6 +26,7 @@ struct Conv2d {
     int n, ic, ih, iw, oc, oh, ow, kh, kw, stride, pad;
     // The most outputs a side of a tile in Winograd's minimal filtering: 2 or 4, or 0 for sums as the formula has them. A back end may do less.
     int winograd = 2;
+    int precision = LQF_FP32;                                          // of the products; sums are fp32
     constexpr int64_t patch() const { return int64_t(ic) * kh * kw; }  // length of an input patch, the inner dimension
 };
 
@@ -83,7 +86,8 @@ constexpr int32_t kOpsVersion = 2;
 struct Ops {
     const char* name;
     int channel_block;
-    const char* (*describe)();  // instruction set and libraries in use, one line
+    int precisions = 1 << LQF_FP32;  // of convolutions, as bits
+    const char* (*describe)();       // instruction set and libraries in use, one line
 
     // ---- memory. allocate returns null when there is none. Pointers below are device memory unless said otherwise.
     void* (*allocate)(size_t bytes);  // at least 64-byte aligned

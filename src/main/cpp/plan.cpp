@@ -140,6 +140,7 @@ Step Plan::step_of(const lqf_node& node, int index, const std::string& name) {
             if (node.out_channels < 1) throw fail(format("%d output channels", node.out_channels));
             out.c = node.out_channels;
             step.conv = Conv2d{0, in.c, in.h, in.w, out.c, out.h, out.w, kh, kw, stride, pad, engine_->winograd};
+            step.conv.precision = engine_->precision;
             int64_t weights = step.conv.patch() * out.c;
             if (node.weight_offset < 0 || node.bias_offset < 0 || node.weight_offset + weights > parameters_ ||
                 node.bias_offset + out.c > parameters_)

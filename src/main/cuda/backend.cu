@@ -121,6 +121,7 @@ const Ops& table() {
     static const Ops table{
         kName,
         kBlock,
+        device().properties.major >= 8 ? 1 << LQF_FP32 | 1 << LQF_TF32 | 1 << LQF_BF16 : 1 << LQF_FP32,
         describe,
         allocate,
         release,

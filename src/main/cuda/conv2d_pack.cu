@@ -1,25 +1,24 @@
-// conv2d_pack: weights as the right-hand matrix of the implicit product, [k][o] with k = ((block * kh + i) * kw + j) * 4 + lane over the
-// input's channel blocks, o over output channels filled up to four with zeros; then the bias [o]. Transposed: the same with input and
-// output channels changed over, without bias.
+// conv2d_pack: weights as the right-hand matrix of the implicit product, [tap][input block][output channel][4 input channels], channels
+// filled up to four with zeros; then the bias [output channel]. Transposed: the same with input and output changed over, without bias.
 #include "backend.h"
 #include "layout.cuh"
 
 namespace lqf::gpu {
 namespace {
 
-// w [oc, ic, taps]; rows of the result run over `inner` channels, columns over `outer`.
+// w [oc, ic, taps]; the product sums over `inner` channels and makes `outer` ones.
 __global__ void pack_kernel(int64_t count, int oc, int ic, int taps, bool transposed, const float* w, const float* b,
                             float* packed) {
     const int64_t i = global_thread();
     if (i >= count) return;
     const int inner = transposed ? oc : ic, outer = transposed ? ic : oc, columns = padded_channels(outer);
-    const int64_t k = i / columns;
-    const int column = int(i % columns);
-    if (k == int64_t(padded_channels(inner)) * taps) {  // the row behind the last one: bias
-        packed[i] = column < outer ? b[column] : 0.0f;
+    const int64_t weights = int64_t(padded_channels(inner)) * taps * columns;
+    if (i >= weights) {
+        packed[i] = i - weights < outer ? b[i - weights] : 0.0f;
         return;
     }
-    const int lane = int(k % kBlock), tap = int(k / kBlock % taps), row = int(k / kBlock / taps) * kBlock + lane;
+    const int lane = int(i % kBlock), column = int(i / kBlock % columns), quad = int(i / kBlock / columns);
+    const int tap = quad / blocks_of(inner), row = quad % blocks_of(inner) * kBlock + lane;
     const int o = transposed ? row : column, c = transposed ? column : row;
     packed[i] = o < oc && c < ic ? w[(int64_t(o) * ic + c) * taps + tap] : 0.0f;
 }

@@ -1,7 +1,7 @@
 // The only header that a kernel file includes: CUDA where nvcc compiles it, the emulator where g++ does.
 //
 // What kernels may use: by-value parameters (plain structs) and pointers, __syncthreads, full-mask warp functions outside divergent
-// branches, shared<T>(), ld4/st4/ld2/st2 for wide accesses, ptx.cuh. No static __shared__, no atomics on floats (sums have one order),
+// branches, shared<T>(), ld4/st4/ld2/st2 for wide accesses, fmaf by name where bits must not depend on a compiler's choice, ptx.cuh. No static __shared__, no atomics on floats (sums have one order),
 // no <<<>>>, no grid-wide synchronisation, no inline PTX elsewhere.
 #ifndef LQF_GPU_CUH
 #define LQF_GPU_CUH
@@ -9,6 +9,7 @@
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 #else
+#include "emulator/hooks.h"
 #include "emulator/language.h"
 #include "emulator/runtime.h"
 #endif

@@ -2,6 +2,7 @@ package org.lqf.cli;
 
 import org.lqf.engine.Engine;
 import org.lqf.engine.Winograd;
+import org.lqf.engine.Precision;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -17,6 +18,14 @@ final class EngineOptions {
               + "loops in double, slow), emulator (the GPU's kernels on the CPU, slow). "
               + "Default: ${DEFAULT-VALUE}.")
   private String device = "auto";
+
+  @Option(
+      names = "--precision",
+      paramLabel = "NAME",
+      description =
+          "Of the products in convolutions: fp32, or tf32 or bf16 on the tensor cores of a GPU. "
+              + "Default: ${DEFAULT-VALUE}.")
+  private Precision precision = Precision.FP32;
 
   @Option(
       names = "--threads",
@@ -40,7 +49,7 @@ final class EngineOptions {
 
   Engine open(CommandSpec command) {
     try {
-      return Engine.open(device, threads, Winograd.of(winograd));
+      return Engine.open(device, threads, Winograd.of(winograd), precision);
     } catch (IllegalArgumentException e) {
       throw new ParameterException(command.commandLine(), e.getMessage(), e);
     }

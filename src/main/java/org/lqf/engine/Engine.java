@@ -45,9 +45,9 @@ public final class Engine extends Handle {
     return open(device, Runtime.getRuntime().availableProcessors());
   }
 
-  /** Opens a device that sums 3x3 convolutions as {@link Winograd#F2} says. */
+  /** Opens a device with {@link Winograd#F2} and {@link Precision#FP32}. */
   public static Engine open(String device, int threads) {
-    return open(device, threads, Winograd.F2);
+    return open(device, threads, Winograd.F2, Precision.FP32);
   }
 
   /**
@@ -60,10 +60,12 @@ public final class Engine extends Handle {
    * @param threads the most that a call uses, the calling thread included; results do not depend on
    *     it
    * @param winograd how 3x3 convolutions may be summed
+   * @param precision of the products in convolutions; other than FP32 it takes the tensor cores of
+   *     "cuda" (or "emulator")
    * @throws IllegalArgumentException if there is no such device or threads is not positive
-   * @throws LqfException if the device is not available; says why
+   * @throws LqfException if the device is not available or has no such precision; says why
    */
-  public static Engine open(String device, int threads, Winograd winograd) {
+  public static Engine open(String device, int threads, Winograd winograd, Precision precision) {
     String chosen = device.equals("auto") ? best() : device;
     if (!DEVICES.contains(chosen)) {
       throw new IllegalArgumentException(unknown(chosen));
@@ -76,7 +78,14 @@ public final class Engine extends Handle {
             });
     LqfEngine engine = new LqfEngine();
     check(Lqf.lqf_engine_open(chosen, threads, winograd.outputs, engine));
-    return new Engine(engine);
+    Engine opened = new Engine(engine);
+    try {
+      call(() -> Lqf.lqf_engine_set_precision(engine, precision.code()), opened);
+    } catch (RuntimeException e) {
+      opened.close();
+      throw e;
+    }
+    return opened;
   }
 
   /** Whether {@link #open} of this device can succeed on this machine. */

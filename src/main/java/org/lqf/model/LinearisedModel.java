@@ -199,14 +199,6 @@ public record LinearisedModel(
     return digest(new Safetensors(texts, tensors));
   }
 
-  /** The same model for a file from which the backbone's lies elsewhere; "" if not known. */
-  public LinearisedModel withBackboneHint(String hint) {
-    Origin there =
-        new Origin(origin.backbone, origin.backboneDigest, hint, origin.dataDigest, origin.version);
-    return new LinearisedModel(
-        there, input, labels, headWeight, headBias, linearised, delta, fit, provenance);
-  }
-
   /**
    * Reads a model file.
    *
