@@ -1,8 +1,8 @@
 package org.lqf.cli;
 
 import org.lqf.engine.Engine;
-import org.lqf.engine.Winograd;
 import org.lqf.engine.Precision;
+import org.lqf.engine.Winograd;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;

@@ -59,7 +59,7 @@ class EngineTest {
   void winogradIsToldWhereItIsNotTheDefault() {
     for (Winograd winograd : Winograd.values()) {
       assertEquals(winograd, Winograd.of(winograd.toString()));
-      try (Engine engine = Engine.open("cpu", 1, winograd)) {
+      try (Engine engine = Engine.open("cpu", 1, winograd, Precision.FP32)) {
         String line = engine.describe();
         assertEquals(winograd == Winograd.OFF, line.contains("no Winograd"), line);
         assertEquals(winograd == Winograd.F4, line.contains("F(4,3)"), line);

@@ -104,7 +104,8 @@ class PrecisionTest {
   @Test
   void aDeviceWithoutTensorCoresRefuses() {
     LqfException e =
-        assertThrows(LqfException.class, () -> Engine.open("cpu", 1, Winograd.F2, Precision.TF32).close());
+        assertThrows(
+            LqfException.class, () -> Engine.open("cpu", 1, Winograd.F2, Precision.TF32).close());
     assertEquals(LqfException.Status.UNAVAILABLE, e.status());
     assertTrue(e.getMessage().startsWith("device cpu computes in fp32, not in tf32"), e::toString);
   }
