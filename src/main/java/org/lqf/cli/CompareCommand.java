@@ -208,7 +208,7 @@ final class CompareCommand implements Callable<Integer> {
 
   /** The arguments as they were given. */
   private static String commandLine(CommandSpec command) {
-    return "lqf compare " + String.join(" ", command.commandLine().getParseResult().originalArgs());
+    return "lqf " + String.join(" ", command.commandLine().getParseResult().originalArgs());
   }
 
   private static void print(PrintWriter to, List<Run> runs, List<Path> written) {

@@ -72,6 +72,7 @@ class CompareCommandTest {
       assertTrue(error < 0.5, "%s: %s".formatted(method, error)); // chance is 0.8
     }
     String page = Files.readString(folder.resolve("compare.html"));
+    assertTrue(page.contains("lqf compare --data"), page);
     assertTrue(page.contains("--methods lqf,nlft,nlft-mse,probe,ablation"), page);
     assertTrue(page.contains("Ablation"), page);
     assertTrue(Files.readString(folder.resolve("errors.svg")).contains(">nlft<"));
