@@ -62,23 +62,37 @@ public abstract class Handle implements AutoCloseable {
    * Runs a native function on objects that cannot be closed meanwhile.
    *
    * @param function returns a status of {@code lqf.h}
-   * @param used every handle that it touches
-   * @throws IllegalStateException if one of them is closed
+   * @param used what it touches
+   * @throws IllegalStateException if it is closed
    * @throws IllegalArgumentException if the status is LQF_INVALID
    * @throws LqfException for the other failures
    */
-  protected static void call(IntSupplier function, Handle... used) {
-    int entered = 0;
+  protected static void call(IntSupplier function, Handle used) {
+    used.enter();
     try {
-      for (Handle handle : used) {
-        handle.enter();
-        entered++;
-      }
       check(function.getAsInt());
     } finally {
-      while (entered > 0) {
-        used[--entered].leave();
-      }
+      used.leave();
+    }
+  }
+
+  /** The same with two handles; no variable arguments, since these allocate at every call. */
+  protected static void call(IntSupplier function, Handle used, Handle second) {
+    used.enter();
+    try {
+      call(function, second);
+    } finally {
+      used.leave();
+    }
+  }
+
+  /** The same with three. */
+  protected static void call(IntSupplier function, Handle used, Handle second, Handle third) {
+    used.enter();
+    try {
+      call(function, second, third);
+    } finally {
+      used.leave();
     }
   }
 

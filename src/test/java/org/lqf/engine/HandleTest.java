@@ -42,11 +42,16 @@ class HandleTest {
       super(new Pointer(), unused -> destroyed.incrementAndGet());
     }
 
-    void run(Handle... others) {
-      Handle[] used = new Handle[others.length + 1];
-      used[0] = this;
-      System.arraycopy(others, 0, used, 1, others.length);
-      call(this::waitForFinish, used);
+    void run() {
+      call(this::waitForFinish, this);
+    }
+
+    void run(Handle second) {
+      call(this::waitForFinish, this, second);
+    }
+
+    void run(Handle second, Handle third) {
+      call(this::waitForFinish, this, second, third);
     }
 
     private int waitForFinish() {
@@ -136,8 +141,11 @@ class HandleTest {
     Slow closed = new Slow(destroyed);
     closed.close();
     assertThrows(IllegalStateException.class, () -> open.run(closed));
+    Slow other = new Slow(destroyed);
+    assertThrows(IllegalStateException.class, () -> open.run(other, closed));
     open.close(); // would wait for ever
-    assertEquals(2, destroyed.get());
+    other.close();
+    assertEquals(3, destroyed.get());
   }
 
   @Test
