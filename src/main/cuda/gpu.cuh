@@ -18,6 +18,11 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#ifdef LQF_PTX
+#include <tuple>
+
+#include "ptx/ptx.h"
+#endif
 #include <type_traits>
 
 namespace lqf::gpu {
@@ -99,6 +104,19 @@ void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_
     config.dynamicSmemBytes = shared_bytes;
     config.stream = stream;
     check(cudaLaunchKernelEx(&config, kernel, static_cast<P>(arguments)...), name, __FILE__, __LINE__);
+}
+#elif defined(LQF_PTX)  // in place of the kernel the PTX that nvcc made of it
+template <typename... P, typename... A>
+void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t,
+            A... arguments) {
+    if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+    const std::tuple<P...> values(static_cast<P>(arguments)...);
+    std::apply(
+        [&](const P&... value) {
+            ptx::launch(reinterpret_cast<const void*>(kernel), name, grid, block, shared_bytes,
+                        std::vector<ptx::Argument>{ptx::Argument{&value, sizeof value}...});
+        },
+        values);
 }
 #else
 template <typename... P, typename... A>

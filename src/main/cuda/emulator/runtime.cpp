@@ -72,6 +72,15 @@ void do_or_queue(Stream* stream, std::function<void()> work) {
 
 }  // namespace
 
+bool is_device_memory(const void* address, size_t bytes) {
+    Allocations& a = allocations();
+    std::lock_guard<std::mutex> lock(a.mutex);
+    auto after = a.bytes.upper_bound(const_cast<void*>(address));
+    if (after == a.bytes.begin()) return false;
+    const auto& [begin, length] = *--after;
+    return size_t(static_cast<const char*>(address) - static_cast<char*>(begin)) + bytes <= length;
+}
+
 size_t shared_bytes_limit() { return card().shared_kib << 10; }
 
 void launch(Stream* stream, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,

@@ -32,7 +32,8 @@ struct cudaDeviceProp {
 
 namespace lqf::emulator {
 struct Stream;
-size_t shared_bytes_limit();  // of a block, on the card this pretends to be
+size_t shared_bytes_limit();                               // of a block, on the card this pretends to be
+bool is_device_memory(const void* address, size_t bytes);  // all of them in one allocation
 void launch(Stream* stream, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes, std::function<void()> body);
 }  // namespace lqf::emulator
 

@@ -1,0 +1,58 @@
+// From a function's address to its mangled name, by the library's own symbol table: kernels live in anonymous namespaces, which dladdr
+// does not know.
+#include <dlfcn.h>
+#include <elf.h>
+
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "ptx.h"
+
+namespace lqf::ptx {
+
+namespace {
+
+std::map<uint64_t, std::string> functions_of(const char* file) {
+    std::ifstream stream(file, std::ios::binary);
+    const std::vector<char> bytes((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+    std::map<uint64_t, std::string> names;
+    if (bytes.size() < sizeof(Elf64_Ehdr)) throw Failure(std::string("ptx: cannot read ") + file);
+    const auto* header = reinterpret_cast<const Elf64_Ehdr*>(bytes.data());
+    const auto* sections = reinterpret_cast<const Elf64_Shdr*>(bytes.data() + header->e_shoff);
+    for (int s = 0; s < header->e_shnum; s++) {
+        if (sections[s].sh_type != SHT_SYMTAB) continue;
+        const char* strings = bytes.data() + sections[sections[s].sh_link].sh_offset;
+        const auto* symbols = reinterpret_cast<const Elf64_Sym*>(bytes.data() + sections[s].sh_offset);
+        for (size_t i = 0; i < sections[s].sh_size / sizeof(Elf64_Sym); i++)
+            if (ELF64_ST_TYPE(symbols[i].st_info) == STT_FUNC)
+                names[symbols[i].st_value] = strings + symbols[i].st_name;
+    }
+    if (names.empty()) throw Failure(std::string("ptx: no symbols in ") + file + "; do not strip it");
+    return names;
+}
+
+}  // namespace
+
+std::string mangled_name(const void* function) {
+    Dl_info info{};
+    if (!dladdr(function, &info) || !info.dli_fname) throw Failure("ptx: a kernel outside of any library");
+    static const std::map<uint64_t, std::string> names = functions_of(info.dli_fname);
+    const auto found = names.find(uint64_t(function) - uint64_t(info.dli_fbase));
+    if (found == names.end()) throw Failure("ptx: a kernel without a symbol");
+    return found->second;
+}
+
+std::string without_hash(const std::string& mangled) {
+    static const std::string mark = "_GLOBAL__N__";
+    std::string result = mangled;
+    for (size_t at; (at = result.find(mark)) != std::string::npos;) {
+        size_t digits = at;
+        while (digits > 0 && isdigit(result[digits - 1])) digits--;
+        const size_t length = std::stoul(result.substr(digits, at - digits));
+        result.replace(digits, at - digits + length, "12_GLOBAL__N_1");
+    }
+    return result;
+}
+
+}  // namespace lqf::ptx

@@ -1,0 +1,157 @@
+// The back end with the PTX that nvcc made of its kernels, against the reference table: every verb of a small network on odd shapes, and
+// every kernel at least once.
+#include "ptx/ptx.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <random>
+
+#include "backend.h"
+#include "engine.h"
+#include "small_network.h"
+
+extern "C" int32_t lqf_device_ops(int32_t version, uint64_t ops_bytes, const lqf::Ops** ops, char* text,
+                                  int64_t capacity);
+
+namespace {
+
+using namespace lqf::testing;
+using Floats = std::vector<float>;
+
+#define OK(call) REQUIRE_MESSAGE((call) == LQF_OK, std::string(lqf_last_error()))
+
+const lqf::Ops& ptx_ops() {
+    const lqf::Ops* ops = nullptr;
+    char text[256] = "";
+    REQUIRE_MESSAGE(lqf_device_ops(lqf::kOpsVersion, sizeof(lqf::Ops), &ops, text, sizeof text) == LQF_OK, text);
+    return *ops;
+}
+
+Floats normals(size_t count, float deviation, unsigned seed) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    Floats values(count);
+    for (float& v : values) v = deviation * normal(random);
+    return values;
+}
+
+double distance(const Floats& value, const Floats& truth) {
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < truth.size(); i++) {
+        difference += std::pow(double(value[i]) - truth[i], 2);
+        norm += std::pow(double(truth[i]), 2);
+    }
+    return std::sqrt(difference / norm);
+}
+
+struct Device {
+    lqf_engine engine;
+
+    explicit Device(const lqf::Ops& ops) : engine{std::make_shared<lqf::Engine>(ops, 1)} {}
+
+    lqf_vector* vector(const Floats& values) {
+        lqf_vector* v = nullptr;
+        OK(lqf_vector_create(&engine, int64_t(values.size()), &v));
+        OK(lqf_vector_write(v, 0, values.data(), int64_t(values.size())));
+        return v;
+    }
+    static Floats read(lqf_vector* v) {
+        Floats values(size_t(v->length));
+        OK(lqf_vector_read(v, 0, values.data(), v->length));
+        OK(lqf_vector_destroy(v));
+        return values;
+    }
+};
+
+constexpr int kImages = 3, kImage = 3 * 9 * 7, kClasses = 4;
+
+// Everything that the engine computes of a network, in one order.
+std::vector<Floats> results(const lqf::Ops& ops) {
+    Device device(ops);
+    const Network network;
+    const auto parameters = size_t(network.parameters);
+    const Floats images = normals(kImages * kImage, 1, 1);
+    lqf_vector *w0 = device.vector(normals(parameters, 0.4f, 2)), *delta = device.vector(normals(parameters, 0.3f, 3));
+    lqf_plan* plan = nullptr;
+    OK(lqf_plan_compile(&device.engine, network.nodes.data(), int32_t(network.nodes.size()), network.names.c_str(), 3,
+                        9, 7, w0, kImages, &plan));
+    std::vector<Floats> all;
+    auto outputs = [&] { return device.vector(Floats(kImages * kClasses)); };
+    auto keep = [&](lqf_vector* v) { all.push_back(Device::read(v)); };
+
+    OK(lqf_plan_forward(plan, images.data(), kImages));
+    lqf_vector* out = outputs();
+    OK(lqf_plan_outputs(plan, out));
+    keep(out);
+    out = outputs();
+    OK(lqf_plan_jvp(plan, delta, out));
+    keep(out);
+    lqf_vector *cotangent = device.vector(normals(kImages * kClasses, 1, 4)),
+               *gradient = device.vector(Floats(parameters));
+    OK(lqf_plan_vjp(plan, cotangent, gradient));
+    lqf_vector* rows = device.vector(Floats(kImages * kClasses * parameters));
+    OK(lqf_plan_jacobian(plan, rows));
+
+    for (int sharing : {LQF_EXPAND, LQF_REDUCE})
+        for (int damping : {LQF_DAMPING_FACTORED, LQF_DAMPING_EXACT}) {
+            lqf_factors* factors = nullptr;
+            OK(lqf_factors_create(plan, sharing, &factors));
+            OK(lqf_factors_accumulate(factors, plan, 0, 0));
+            OK(lqf_factors_invert(factors, 0.1, damping));
+            lqf_vector* step = device.vector(Floats(parameters));
+            OK(lqf_factors_precondition(factors, gradient, step));
+            keep(step);
+            OK(lqf_factors_destroy(factors));
+        }
+
+    constexpr int kSide = kImages * kClasses;
+    lqf_matrix* gram = nullptr;
+    OK(lqf_matrix_create(&device.engine, kSide, &gram));
+    OK(lqf_matrix_gram(gram, 0, rows, kSide, 0, rows, kSide, int64_t(parameters)));
+    OK(lqf_matrix_cholesky(gram, 1));
+    std::vector<double> x(kSide, 1), matrix(kSide * kSide);
+    OK(lqf_matrix_solve(gram, x.data(), 1));
+    all.emplace_back(x.begin(), x.end());
+    OK(lqf_matrix_invert(gram));
+    OK(lqf_matrix_read(gram, 0, 0, kSide, kSide, matrix.data()));
+    all.emplace_back(matrix.begin(), matrix.end());
+    OK(lqf_matrix_eigen(gram, x.data()));
+    all.emplace_back(x.begin(), x.end());
+    OK(lqf_matrix_destroy(gram));
+
+    OK(lqf_vector_scale(delta, 0.5f));
+    OK(lqf_vector_add(delta, 2, gradient));
+    lqf_vector* copy = device.vector(Floats(parameters));
+    OK(lqf_vector_set(copy, delta));
+    double dot = 0;
+    OK(lqf_vector_dot(copy, w0, &dot));
+    all.push_back({float(dot)});
+    OK(lqf_vector_fill(w0, 3));
+    keep(w0);
+    keep(copy);
+    keep(gradient);
+    keep(rows);
+    Floats scores(kImages * kClasses);
+    OK(lqf_plan_predict(plan, delta, images.data(), kImages, scores.data()));
+    all.push_back(scores);
+    OK(lqf_plan_destroy(plan));
+    OK(lqf_vector_destroy(cotangent));
+    OK(lqf_vector_destroy(delta));
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("the PTX of nvcc computes what the reference computes") {
+    const std::vector<Floats> truth = results(lqf::reference_ops()), values = results(ptx_ops());
+    REQUIRE(values.size() == truth.size());
+    for (size_t i = 0; i < truth.size(); i++) {
+        CAPTURE(i);
+        CHECK(distance(values[i], truth[i]) < 1e-5);
+    }
+    const std::vector<std::string> rest = lqf::ptx::not_run();
+    for (const std::string& name : rest) MESSAGE("never ran: ", name);
+    CHECK(rest.empty());
+}
