@@ -41,9 +41,13 @@ inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
 
 inline void __syncthreads(lqf::emulator::Site site = LQF_SITE) { lqf::emulator::barrier(site); }
 
+namespace lqf::emulator {
+// What lanes that meet in __syncwarp do together: nothing but see each other's memory.
+inline void order_memory(void* const*, unsigned) {}
+}  // namespace lqf::emulator
+
 inline void __syncwarp(unsigned mask = 0xffffffffu, lqf::emulator::Site site = LQF_SITE) {
-    lqf::emulator::warp(
-        mask, nullptr, [](void* const*, unsigned) {}, "__syncwarp", site);
+    lqf::emulator::warp(mask, nullptr, lqf::emulator::order_memory, "__syncwarp", site);
 }
 
 namespace lqf::emulator {
