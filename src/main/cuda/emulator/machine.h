@@ -40,8 +40,9 @@ struct Site {
     const char* file;
     int line;
 };
+// As a default argument the place of the call. NOTE: not Site{...}, which g++ evaluates where the default stands.
 #define LQF_SITE \
-    ::lqf::emulator::Site { __builtin_FILE(), __builtin_LINE() }
+    { __builtin_FILE(), __builtin_LINE() }
 
 // Ends the launch: the host gets a std::runtime_error with this text, the kernel, block and thread.
 [[noreturn]] void fault(const char* pattern, ...) __attribute__((format(printf, 1, 2)));

@@ -244,6 +244,36 @@ void hook_host_write(void* device, size_t bytes) {
 
 }  // namespace lqf::emulator
 
+// ---- wide accesses of kernels, one instruction each ------------------------------------------------------------------------------
+
+namespace lqf::gpu {
+
+namespace {
+
+template <typename T, typename E>
+T* checked(const E* p, emulator::Site site, bool writes, const void* place) {
+    if (reinterpret_cast<uintptr_t>(p) % sizeof(T))
+        emulator::fault("%s:%d: an access of %zu bytes at a misaligned address", site.file, site.line, sizeof(T));
+    emulator::touch(p, sizeof(T), writes, place);
+    return reinterpret_cast<T*>(const_cast<E*>(p));
+}
+
+}  // namespace
+
+float4 ld4(const float* p, emulator::Site site) {
+    return *checked<float4>(p, site, false, __builtin_return_address(0));
+}
+double2 ld2(const double* p, emulator::Site site) {
+    return *checked<double2>(p, site, false, __builtin_return_address(0));
+}
+float2 ld2(const float* p, emulator::Site site) {
+    return *checked<float2>(p, site, false, __builtin_return_address(0));
+}
+void st4(float* p, float4 v, emulator::Site site) { *checked<float4>(p, site, true, __builtin_return_address(0)) = v; }
+void st2(float* p, float2 v, emulator::Site site) { *checked<float2>(p, site, true, __builtin_return_address(0)) = v; }
+
+}  // namespace lqf::gpu
+
 // ---- what g++ plants --------------------------------------------------------------------------------------------------------------
 
 #define LQF_PLACE __builtin_return_address(0)

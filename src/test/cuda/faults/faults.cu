@@ -69,9 +69,10 @@ __global__ void uninitialised(const float* x, float* y, int bad) {
     y[t] = s.a[kThreads - 1 - t];
 }
 
+// All blocks write the same values to the same place: no value tells.
 __global__ void blocks_race(const float* x, float* y, int bad) {
     const int t = threadIdx.x;
-    if (bad || blockIdx.x == 0) y[t] += x[blockIdx.x * kThreads + t];
+    if (bad || blockIdx.x == 0) y[t] = x[t];
 }
 
 __global__ void copy_without_wait(const float* x, float* y, int bad) {
