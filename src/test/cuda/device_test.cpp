@@ -48,7 +48,7 @@ double distance(const Floats& value, const Floats& truth) {
 struct Device {
     lqf_engine engine;
 
-    explicit Device(const lqf::Ops& ops) : engine{std::make_shared<lqf::Engine>(ops, 1)} {}
+    explicit Device(const lqf::Ops& ops) : engine{std::make_shared<lqf::Engine>(ops, 1, 2)} {}
 
     lqf_vector* vector(const Floats& values) {
         lqf_vector* v = nullptr;

@@ -367,6 +367,8 @@ private:
             if (array.name == text) return array.offset;
         for (const std::string& name : entry_.shared_names)
             if (name == text) return 0;
+        for (const Parameter& parameter : entry_.parameters)
+            if (parameter.name == text) return parameter.offset;
         if (text[0] == '-') return uint64_t(std::stoll(text));
         if (isdigit(text[0])) return std::stoull(text, nullptr, 0);
         if (text == "WARP_SZ") return 32;
@@ -458,7 +460,7 @@ private:
         if (op == "ld" || op == "ldu") {
             in.space = space();
             in.d_list = slots(operands_[0]);
-            if (in.space == Space::parameter)
+            if (in.space == Space::parameter && operands_[1][1] != '%')
                 in.offset = parameter(operands_[1]);
             else
                 in.a = address(operands_[1], in.offset);
