@@ -8,8 +8,12 @@
 
 #include "backend.h"
 #include "engine.h"
-#include "ptx/ptx.h"
 #include "small_network.h"
+#ifdef LQF_PTX
+#include "ptx/ptx.h"
+#else
+#include "race.h"
+#endif
 
 extern "C" int32_t lqf_device_ops(int32_t version, uint64_t ops_bytes, const lqf::Ops** ops, char* text,
                                   int64_t capacity);
@@ -72,7 +76,7 @@ std::vector<Floats> results(const lqf::Ops& ops) {
     const Network network;
     const auto parameters = size_t(network.parameters);
     const Floats images = normals(kImages * kImage, 1, 1);
-    lqf_vector *w0 = device.vector(normals(parameters, 0.4f, 2)), *delta = device.vector(normals(parameters, 0.3f, 3));
+    lqf_vector *w0 = device.vector(normals(parameters, 0.25f, 2)), *delta = device.vector(normals(parameters, 0.3f, 3));
     lqf_plan* plan = nullptr;
     OK(lqf_plan_compile(&device.engine, network.nodes.data(), int32_t(network.nodes.size()), network.names.c_str(), 3,
                         9, 7, w0, kImages, &plan));
@@ -98,7 +102,7 @@ std::vector<Floats> results(const lqf::Ops& ops) {
             lqf_factors* factors = nullptr;
             OK(lqf_factors_create(plan, sharing, &factors));
             OK(lqf_factors_accumulate(factors, plan, 0, 0));
-            OK(lqf_factors_invert(factors, 0.1, damping));
+            OK(lqf_factors_invert(factors, 10, damping));
             lqf_vector* step = device.vector(Floats(parameters));
             OK(lqf_factors_precondition(factors, gradient, step));
             keep(step);
@@ -109,7 +113,7 @@ std::vector<Floats> results(const lqf::Ops& ops) {
     lqf_matrix* gram = nullptr;
     OK(lqf_matrix_create(&device.engine, kSide, &gram));
     OK(lqf_matrix_gram(gram, 0, rows, kSide, 0, rows, kSide, int64_t(parameters)));
-    OK(lqf_matrix_cholesky(gram, 1));
+    OK(lqf_matrix_cholesky(gram, 1e4));
     std::vector<double> x(kSide, 1), matrix(kSide * kSide);
     OK(lqf_matrix_solve(gram, x.data(), 1));
     all.emplace_back(x.begin(), x.end());
@@ -141,15 +145,105 @@ std::vector<Floats> results(const lqf::Ops& ops) {
     return all;
 }
 
-}  // namespace
+// forward, jvp, predict and vjp in a precision. The slopes are 1, so that rounding turns no sign.
+std::vector<Floats> linear_maps(const lqf::Ops& ops, int precision) {
+    Device device(ops);
+    OK(lqf_engine_set_precision(&device.engine, precision));
+    Network network;
+    for (lqf_node& n : network.nodes)
+        if (n.op == LQF_LEAKY_RELU) n.slope = 1;
+    const auto parameters = size_t(network.parameters);
+    const Floats images = normals(kImages * kImage, 1, 1);
+    lqf_vector *w0 = device.vector(normals(parameters, 0.25f, 2)), *delta = device.vector(normals(parameters, 0.3f, 3));
+    lqf_plan* plan = nullptr;
+    OK(lqf_plan_compile(&device.engine, network.nodes.data(), int32_t(network.nodes.size()), network.names.c_str(), 3,
+                        9, 7, w0, kImages, &plan));
+    Floats scores(kImages * kClasses);
+    OK(lqf_plan_predict(plan, delta, images.data(), kImages, scores.data()));
+    OK(lqf_plan_forward(plan, images.data(), kImages));
+    lqf_vector *out = device.vector(Floats(kImages * kClasses)), *tangent = device.vector(Floats(kImages * kClasses)),
+               *gradient = device.vector(Floats(parameters)),
+               *cotangent = device.vector(normals(kImages * kClasses, 1, 4));
+    OK(lqf_plan_outputs(plan, out));
+    OK(lqf_plan_jvp(plan, delta, tangent));
+    OK(lqf_plan_vjp(plan, cotangent, gradient));
+    for (lqf_vector* v : {w0, delta, cotangent}) OK(lqf_vector_destroy(v));
+    OK(lqf_plan_destroy(plan));
+    return {Device::read(out), Device::read(tangent), Device::read(gradient), scores};
+}
 
-TEST_CASE("the device computes what the reference computes") {
-    const std::vector<Floats> truth = results(lqf::reference_ops()), values = results(device_ops());
+// Training with batch norm: forward, statistics, vjp.
+std::vector<Floats> training(const lqf::Ops& ops) {
+    Device device(ops);
+    Network network;
+    network.nodes.clear(), network.names.clear(), network.parameters = 0;
+    const int c = network.conv(-1, 3, 5, 3, 2, 1);
+    lqf_node norm = node(LQF_BATCH_NORM, c);
+    norm.epsilon = 1e-5;
+    norm.weight_offset = network.parameters, norm.bias_offset = network.parameters + 5;
+    network.parameters += 10;
+    const int n = network.add(norm);
+    lqf_node linear = node(LQF_LINEAR, network.add(node(LQF_GLOBAL_AVG_POOL, network.relu(n, 0.1f))));
+    linear.out_channels = kClasses;
+    network.add(linear, 5);
+    const auto parameters = size_t(network.parameters);
+    lqf_vector* w0 = device.vector(normals(parameters, 0.5f, 2));
+    lqf_plan* plan = nullptr;
+    OK(lqf_plan_compile(&device.engine, network.nodes.data(), int32_t(network.nodes.size()), network.names.c_str(), 3,
+                        9, 7, w0, kImages, &plan));
+    OK(lqf_plan_forward(plan, normals(kImages * kImage, 1, 1).data(), kImages));
+    lqf_vector *out = device.vector(Floats(kImages * kClasses)), *statistics = device.vector(Floats(10)),
+               *gradient = device.vector(Floats(parameters)),
+               *cotangent = device.vector(normals(kImages * kClasses, 1, 4));
+    OK(lqf_plan_outputs(plan, out));
+    OK(lqf_plan_statistics(plan, statistics));
+    OK(lqf_plan_vjp(plan, cotangent, gradient));
+    OK(lqf_vector_destroy(cotangent));
+    OK(lqf_vector_destroy(w0));
+    OK(lqf_plan_destroy(plan));
+    return {Device::read(out), Device::read(statistics), Device::read(gradient)};
+}
+
+// Matrices of several tiles: factor, solve, invert.
+std::vector<Floats> several_tiles(const lqf::Ops& ops) {
+    Device device(ops);
+    constexpr int kSide = 150, kColumns = 3;
+    const Floats root = normals(kSide * kSide, 1, 8);
+    std::vector<double> a(kSide * kSide), x(kSide * kColumns, 1);
+    for (int i = 0; i < kSide; i++)
+        for (int j = 0; j < kSide; j++) {
+            a[size_t(i * kSide + j)] = i == j ? 10 : 0;
+            for (int k = 0; k < kSide; k++)
+                a[size_t(i * kSide + j)] += double(root[size_t(i * kSide + k)]) * double(root[size_t(j * kSide + k)]);
+        }
+    lqf_matrix* matrix = nullptr;
+    OK(lqf_matrix_create(&device.engine, kSide, &matrix));
+    OK(lqf_matrix_write(matrix, 0, 0, kSide, kSide, a.data()));
+    OK(lqf_matrix_cholesky(matrix, 2));
+    OK(lqf_matrix_solve(matrix, x.data(), kColumns));
+    OK(lqf_matrix_invert(matrix));
+    OK(lqf_matrix_read(matrix, 0, 0, kSide, kSide, a.data()));
+    OK(lqf_matrix_destroy(matrix));
+    return {Floats(x.begin(), x.end()), Floats(a.begin(), a.end())};
+}
+
+void check(const std::vector<Floats>& values, const std::vector<Floats>& truth, double bound) {
     REQUIRE(values.size() == truth.size());
     for (size_t i = 0; i < truth.size(); i++) {
         CAPTURE(i);
-        CHECK(distance(values[i], truth[i]) < 1e-5);
+        CHECK(distance(values[i], truth[i]) < bound);
     }
+}
+
+}  // namespace
+
+TEST_CASE("the device computes what the reference computes") {
+    check(results(device_ops()), results(lqf::reference_ops()), 1e-5);
+    check(training(device_ops()), training(lqf::reference_ops()), 1e-5);
+    check(several_tiles(device_ops()), several_tiles(lqf::reference_ops()), 1e-6);
+    const std::vector<Floats> verbs = linear_maps(lqf::reference_ops(), LQF_FP32);
+    check(linear_maps(device_ops(), LQF_TF32), verbs, 3e-3);
+    check(linear_maps(device_ops(), LQF_BF16), verbs, 3e-2);
 #ifdef LQF_PTX
     for (const std::string& name : lqf::ptx::not_run()) FAIL_CHECK("never ran: ", name);
 #else

@@ -126,9 +126,9 @@ void select(Block&, Thread& t, const Instruction& in) {
 
 template <typename T>
 void load(Block& block, Thread& t, const Instruction& in) {
-    const uint64_t address = in.space == Space::parameter ? uint64_t(in.offset)
-                             : in.space == Space::shared  ? uint64_t(get<uint32_t>(t, in.a) + uint32_t(in.offset))
-                                                          : get<uint64_t>(t, in.a) + uint64_t(in.offset);
+    const uint64_t address = in.a < 0                    ? uint64_t(in.offset)  // a parameter by its name
+                             : in.space == Space::shared ? uint64_t(get<uint32_t>(t, in.a) + uint32_t(in.offset))
+                                                         : get<uint64_t>(t, in.a) + uint64_t(in.offset);
     const size_t count = in.d_list.size();
     const unsigned char* from = memory(block, t, in.space, address, sizeof(T) * count, in);
     for (size_t k = 0; k < count; k++) {
