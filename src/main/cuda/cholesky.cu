@@ -59,8 +59,8 @@ __device__ void write_inverse_diagonal(DiagonalShared& s, const CholeskyMatrix& 
         out[row * kTile + column] = column < row ? s.l[column][row] : column == row ? s.reciprocal[row] : 0.0;
 }
 
-__global__ void __launch_bounds__(kTile) diagonal_kernel(CholeskyBatch batch, int k) {
-    const CholeskyMatrix& m = batch.matrix[blockIdx.x];
+__global__ void __launch_bounds__(kTile) diagonal_kernel(const CholeskyMatrix* matrices, int k) {
+    const CholeskyMatrix& m = matrices[blockIdx.x];
     if (k >= m.tiles() || *m.pivot != 0) return;
     DiagonalShared& s = shared<DiagonalShared>();
     const int column = int(threadIdx.x);
@@ -75,8 +75,8 @@ __global__ void __launch_bounds__(kTile) diagonal_kernel(CholeskyBatch batch, in
     write_inverse_diagonal(s, m, k);
 }
 
-__global__ void __launch_bounds__(kTile) invert_diagonal_kernel(CholeskyBatch batch) {
-    const CholeskyMatrix& m = batch.matrix[blockIdx.y];
+__global__ void __launch_bounds__(kTile) invert_diagonal_kernel(const CholeskyMatrix* matrices) {
+    const CholeskyMatrix& m = matrices[blockIdx.y];
     const int k = int(blockIdx.x);
     if (k >= m.tiles()) return;
     DiagonalShared& s = shared<DiagonalShared>();
@@ -85,8 +85,8 @@ __global__ void __launch_bounds__(kTile) invert_diagonal_kernel(CholeskyBatch ba
 }
 
 // L_ik = A_ik L_kk^-T for the tiles below the diagonal tile
-__global__ void __launch_bounds__(DoubleTile::kThreads) panel_kernel(CholeskyBatch batch, int k) {
-    const CholeskyMatrix& m = batch.matrix[blockIdx.y];
+__global__ void __launch_bounds__(DoubleTile::kThreads) panel_kernel(const CholeskyMatrix* matrices, int k) {
+    const CholeskyMatrix& m = matrices[blockIdx.y];
     const int i = k + 1 + int(blockIdx.x);
     if (i >= m.tiles() || *m.pivot != 0) return;
     DoubleTile tile;
@@ -99,8 +99,8 @@ __global__ void __launch_bounds__(DoubleTile::kThreads) panel_kernel(CholeskyBat
 }
 
 // A_ij -= L_ik L_jk^T for the tiles behind, i >= j > k
-__global__ void __launch_bounds__(DoubleTile::kThreads) update_kernel(CholeskyBatch batch, int k) {
-    const CholeskyMatrix& m = batch.matrix[blockIdx.y];
+__global__ void __launch_bounds__(DoubleTile::kThreads) update_kernel(const CholeskyMatrix* matrices, int k) {
+    const CholeskyMatrix& m = matrices[blockIdx.y];
     const TrianglePlace place = triangle_place(blockIdx.x);
     const int i = k + 1 + place.row, j = k + 1 + place.column;
     if (i >= m.tiles() || *m.pivot != 0) return;
@@ -120,36 +120,36 @@ __global__ void shift_kernel(int64_t side, double* a, double shift) {
 
 }  // namespace
 
-void factor(const CholeskyBatch& batch) {
+void factor(CholeskyBatch batch) {
     const auto count = unsigned(batch.count);
-    const int tiles = batch.tiles();
+    const int tiles = batch.tiles;
     for (int k = 0; k < tiles; k++) {
         const int below = tiles - k - 1;
-        LQF_LAUNCH(diagonal_kernel, dim3(count), dim3(kTile), sizeof(DiagonalShared), stream(), batch, k);
+        LQF_LAUNCH(diagonal_kernel, dim3(count), dim3(kTile), sizeof(DiagonalShared), stream(), batch.matrices, k);
         LQF_LAUNCH(panel_kernel, dim3(unsigned(below), count), dim3(DoubleTile::kThreads), sizeof(DoubleTile::Shared),
-                   stream(), batch, k);
+                   stream(), batch.matrices, k);
         LQF_LAUNCH(update_kernel, dim3(unsigned(triangle_size(below)), count), dim3(DoubleTile::kThreads),
-                   sizeof(DoubleTile::Shared), stream(), batch, k);
+                   sizeof(DoubleTile::Shared), stream(), batch.matrices, k);
     }
 }
 
-void invert_diagonal(const CholeskyBatch& batch) {
-    LQF_LAUNCH(invert_diagonal_kernel, dim3(unsigned(batch.tiles()), unsigned(batch.count)), dim3(kTile),
-               sizeof(DiagonalShared), stream(), batch);
+void invert_diagonal(CholeskyBatch batch) {
+    LQF_LAUNCH(invert_diagonal_kernel, dim3(unsigned(batch.tiles), unsigned(batch.count)), dim3(kTile),
+               sizeof(DiagonalShared), stream(), batch.matrices);
 }
 
 int64_t cholesky(Threads&, int64_t side, double* a, double shift) {
-    const size_t diagonal = padded(CholeskyMatrix::working_bytes(side));
-    const Scratch scratch(diagonal + sizeof(int64_t));
-    CholeskyBatch batch{};
-    batch.count = 1;
-    batch.matrix[0] = {side, a, scratch.at<double>(0), nullptr, scratch.at<int64_t>(diagonal), nullptr};
-    CUDA_CHECK(cudaMemsetAsync(batch.matrix[0].pivot, 0, sizeof(int64_t), stream()));
+    const size_t diagonal = padded(CholeskyMatrix::working_bytes(side)), matrix = padded(sizeof(CholeskyMatrix));
+    const Scratch scratch(diagonal + matrix + sizeof(int64_t));
+    auto* pivot = scratch.at<int64_t>(diagonal + matrix);
+    const CholeskyMatrix m{side, a, scratch.at<double>(0), nullptr, pivot, nullptr};
+    copy_in(scratch.at<CholeskyMatrix>(diagonal), &m, sizeof m);
+    CUDA_CHECK(cudaMemsetAsync(pivot, 0, sizeof(int64_t), stream()));
     LQF_LAUNCH(shift_kernel, grid_of(side), dim3(kThreads), 0, stream(), side, a, shift);
-    factor(batch);
-    int64_t pivot;
-    copy_out(&pivot, batch.matrix[0].pivot, sizeof pivot);
-    return pivot;
+    factor({scratch.at<CholeskyMatrix>(diagonal), 1, m.tiles()});
+    int64_t failed;
+    copy_out(&failed, pivot, sizeof failed);
+    return failed;
 }
 
 }  // namespace lqf::gpu

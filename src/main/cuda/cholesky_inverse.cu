@@ -7,8 +7,8 @@ namespace lqf::gpu {
 namespace {
 
 // Diagonal tiles of a become those of X, zeros above.
-__global__ void __launch_bounds__(kThreads) diagonal_kernel(CholeskyBatch batch) {
-    const CholeskyMatrix& m = batch.matrix[blockIdx.y];
+__global__ void __launch_bounds__(kThreads) diagonal_kernel(const CholeskyMatrix* matrices) {
+    const CholeskyMatrix& m = matrices[blockIdx.y];
     const int k = int(blockIdx.x);
     if (k >= m.tiles() || *m.pivot != 0) return;
     for (int entry = int(threadIdx.x); entry < kTileEntries; entry += kThreads) {
@@ -18,8 +18,8 @@ __global__ void __launch_bounds__(kThreads) diagonal_kernel(CholeskyBatch batch)
 }
 
 // panel_i = sum over k < j <= i of X_ij L_jk
-__global__ void __launch_bounds__(DoubleTile::kThreads) panel_kernel(CholeskyBatch batch, int k) {
-    const CholeskyMatrix& m = batch.matrix[blockIdx.y];
+__global__ void __launch_bounds__(DoubleTile::kThreads) panel_kernel(const CholeskyMatrix* matrices, int k) {
+    const CholeskyMatrix& m = matrices[blockIdx.y];
     const int i = k + 1 + int(blockIdx.x);
     if (i >= m.tiles() || *m.pivot != 0) return;
     DoubleTile tile;
@@ -31,8 +31,8 @@ __global__ void __launch_bounds__(DoubleTile::kThreads) panel_kernel(CholeskyBat
 }
 
 // X_ik = -panel_i X_kk
-__global__ void __launch_bounds__(DoubleTile::kThreads) column_kernel(CholeskyBatch batch, int k) {
-    const CholeskyMatrix& m = batch.matrix[blockIdx.y];
+__global__ void __launch_bounds__(DoubleTile::kThreads) column_kernel(const CholeskyMatrix* matrices, int k) {
+    const CholeskyMatrix& m = matrices[blockIdx.y];
     const int i = k + 1 + int(blockIdx.x);
     if (i >= m.tiles() || *m.pivot != 0) return;
     DoubleTile tile;
@@ -45,8 +45,8 @@ __global__ void __launch_bounds__(DoubleTile::kThreads) column_kernel(CholeskyBa
 }
 
 // Tile (j, i) of X^T X, j <= i: rows of X from tile i on. Diagonal tiles go to m.diagonal.
-__global__ void __launch_bounds__(DoubleTile::kThreads) product_kernel(CholeskyBatch batch) {
-    const CholeskyMatrix& m = batch.matrix[blockIdx.y];
+__global__ void __launch_bounds__(DoubleTile::kThreads) product_kernel(const CholeskyMatrix* matrices) {
+    const CholeskyMatrix& m = matrices[blockIdx.y];
     const TrianglePlace place = triangle_place(blockIdx.x);
     const int i = place.row, j = place.column;
     if (i >= m.tiles() || *m.pivot != 0) return;
@@ -67,8 +67,8 @@ struct MirrorShared {
 };
 
 // The tile (j, i) that product_kernel left, and its transpose, to where they belong.
-__global__ void __launch_bounds__(kThreads) mirror_kernel(CholeskyBatch batch) {
-    const CholeskyMatrix& m = batch.matrix[blockIdx.y];
+__global__ void __launch_bounds__(kThreads) mirror_kernel(const CholeskyMatrix* matrices) {
+    const CholeskyMatrix& m = matrices[blockIdx.y];
     const TrianglePlace place = triangle_place(blockIdx.x);
     const int i = place.row, j = place.column;
     if (i >= m.tiles() || *m.pivot != 0) return;
@@ -98,28 +98,28 @@ __global__ void __launch_bounds__(kThreads) mirror_kernel(CholeskyBatch batch) {
 
 }  // namespace
 
-void invert(const CholeskyBatch& batch) {
+void invert(CholeskyBatch batch) {
     const auto count = unsigned(batch.count);
-    const int tiles = batch.tiles();
+    const int tiles = batch.tiles;
     const dim3 pairs(unsigned(triangle_size(tiles)), count), threads(DoubleTile::kThreads);
-    LQF_LAUNCH(diagonal_kernel, dim3(unsigned(tiles), count), dim3(kThreads), 0, stream(), batch);
+    LQF_LAUNCH(diagonal_kernel, dim3(unsigned(tiles), count), dim3(kThreads), 0, stream(), batch.matrices);
     for (int k = tiles - 2; k >= 0; k--) {
         const dim3 below(unsigned(tiles - k - 1), count);
-        LQF_LAUNCH(panel_kernel, below, threads, sizeof(DoubleTile::Shared), stream(), batch, k);
-        LQF_LAUNCH(column_kernel, below, threads, sizeof(DoubleTile::Shared), stream(), batch, k);
+        LQF_LAUNCH(panel_kernel, below, threads, sizeof(DoubleTile::Shared), stream(), batch.matrices, k);
+        LQF_LAUNCH(column_kernel, below, threads, sizeof(DoubleTile::Shared), stream(), batch.matrices, k);
     }
-    LQF_LAUNCH(product_kernel, pairs, threads, sizeof(DoubleTile::Shared), stream(), batch);
-    LQF_LAUNCH(mirror_kernel, pairs, dim3(kThreads), sizeof(MirrorShared), stream(), batch);
+    LQF_LAUNCH(product_kernel, pairs, threads, sizeof(DoubleTile::Shared), stream(), batch.matrices);
+    LQF_LAUNCH(mirror_kernel, pairs, dim3(kThreads), sizeof(MirrorShared), stream(), batch.matrices);
 }
 
 void cholesky_inverse(Threads&, int64_t side, double* l) {
-    const size_t working = padded(CholeskyMatrix::working_bytes(side));
-    const Scratch scratch(2 * working + sizeof(int64_t));
-    CholeskyBatch batch{};
-    batch.count = 1;
-    batch.matrix[0] = {side,   l, scratch.at<double>(0), scratch.at<double>(working), scratch.at<int64_t>(2 * working),
-                       nullptr};
-    CUDA_CHECK(cudaMemsetAsync(batch.matrix[0].pivot, 0, sizeof(int64_t), stream()));
+    const size_t working = padded(CholeskyMatrix::working_bytes(side)), matrix = padded(sizeof(CholeskyMatrix));
+    const Scratch scratch(2 * working + matrix + sizeof(int64_t));
+    auto* pivot = scratch.at<int64_t>(2 * working + matrix);
+    const CholeskyMatrix m{side, l, scratch.at<double>(0), scratch.at<double>(working), pivot, nullptr};
+    copy_in(scratch.at<CholeskyMatrix>(2 * working), &m, sizeof m);
+    CUDA_CHECK(cudaMemsetAsync(pivot, 0, sizeof(int64_t), stream()));
+    const CholeskyBatch batch{scratch.at<CholeskyMatrix>(2 * working), 1, m.tiles()};
     invert_diagonal(batch);
     invert(batch);
 }

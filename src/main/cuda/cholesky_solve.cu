@@ -47,13 +47,13 @@ __global__ void __launch_bounds__(DoubleTile::kThreads) update_kernel(CholeskyMa
 }  // namespace
 
 void cholesky_solve(Threads&, int64_t side, const double* l, int64_t columns, double* x) {
-    const Scratch scratch(CholeskyMatrix::working_bytes(side));
-    CholeskyBatch batch{};
-    batch.count = 1;
-    batch.matrix[0] = {side, const_cast<double*>(l), scratch.at<double>(0), nullptr, nullptr, nullptr};  // is read only
-    invert_diagonal(batch);
+    const size_t diagonal = padded(CholeskyMatrix::working_bytes(side));
+    const Scratch scratch(diagonal + sizeof(CholeskyMatrix));
+    const CholeskyMatrix m{side,   const_cast<double*>(l), scratch.at<double>(0), nullptr, nullptr,
+                           nullptr};  // is read only
+    copy_in(scratch.at<CholeskyMatrix>(diagonal), &m, sizeof m);
+    invert_diagonal({scratch.at<CholeskyMatrix>(diagonal), 1, m.tiles()});
 
-    const CholeskyMatrix& m = batch.matrix[0];
     const RightSide right{columns, x};
     const auto column_tiles = unsigned(ceil_div<int64_t>(columns, kTile));
     const dim3 threads(DoubleTile::kThreads);

@@ -33,20 +33,17 @@ struct CholeskyMatrix {
     }
 };
 
-// Kernels take it by value: at most 4 KB.
 struct CholeskyBatch {
-    static constexpr int kMost = 32;
-    CholeskyMatrix matrix[kMost];  // the largest first
-    int count;
-    int tiles() const { return matrix[0].tiles(); }
+    const CholeskyMatrix* matrices;  // device memory, the largest first
+    int count, tiles;                // tiles: of the largest
 };
 
 // a becomes L in its lower triangle, what is above stays; sets diagonal and, on failure, pivot.
-void factor(const CholeskyBatch& batch);
+void factor(CholeskyBatch batch);
 // Sets diagonal from L.
-void invert_diagonal(const CholeskyBatch& batch);
+void invert_diagonal(CholeskyBatch batch);
 // a or out becomes the full (L L^T)^-1; a and diagonal as factor or invert_diagonal left them. a is destroyed.
-void invert(const CholeskyBatch& batch);
+void invert(CholeskyBatch batch);
 
 }  // namespace lqf::gpu
 #endif

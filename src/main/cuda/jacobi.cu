@@ -30,13 +30,6 @@ struct Work {
     __host__ __device__ int64_t padded_side() const { return int64_t(pairs()) * kSide; }
 };
 
-// Kernels take it by value: at most 4 KB.
-struct Batch {
-    static constexpr int kMost = 32;
-    Work work[kMost];
-    int count;
-};
-
 // Round robin of an even number of players, count - 1 rounds: slot 0 sits, the others move on by one; slot s meets slot count - 1 - s.
 __host__ __device__ inline int player(int count, int round, int slot) {
     return slot == 0 ? 0 : 1 + (slot - 1 + round) % (count - 1);
@@ -51,8 +44,8 @@ struct Pair {
     __device__ int64_t operator[](int entry) const { return (entry < kHalf ? first : second) + entry % kHalf; }
 };
 
-__global__ void __launch_bounds__(kThreads) prepare_kernel(Batch batch) {
-    const Work& w = batch.work[blockIdx.y];
+__global__ void __launch_bounds__(kThreads) prepare_kernel(const Work* works) {
+    const Work& w = works[blockIdx.y];
     const int64_t side = w.problem.side, padded_side = w.padded_side(), entry = global_thread();
     if (entry >= padded_side * padded_side) return;
     const int64_t i = entry / padded_side, j = entry % padded_side;
@@ -123,8 +116,8 @@ __device__ void turn_pair(SolveShared& m) {
     }
 }
 
-__global__ void __launch_bounds__(kPairThreads) solve_kernel(Batch batch, int round) {
-    const Work& w = batch.work[blockIdx.y];
+__global__ void __launch_bounds__(kPairThreads) solve_kernel(const Work* works, int round) {
+    const Work& w = works[blockIdx.y];
     const int number = int(blockIdx.x), pairs = w.pairs();
     if (number >= pairs || round >= 2 * pairs - 1 || *w.state != kRunning) return;
     const Pair pair(pairs, round, number);
@@ -169,8 +162,8 @@ __device__ void multiply(const Square& left, const Square& right, const Each& ea
 
 // Blocks below triangle_size(pairs - 1): tiles of a where two different pairs meet, q_i tile q_j^T, and their mirror images; the others: tiles
 // of v, q_i tile.
-__global__ void __launch_bounds__(kPairThreads) turn_kernel(Batch batch, int round) {
-    const Work& w = batch.work[blockIdx.y];
+__global__ void __launch_bounds__(kPairThreads) turn_kernel(const Work* works, int round) {
+    const Work& w = works[blockIdx.y];
     const int pairs = w.pairs(), meetings = int(triangle_size(pairs - 1)), number = int(blockIdx.x);
     if (number >= meetings + pairs * pairs || round >= 2 * pairs - 1 || *w.state != kRunning) return;
     TurnShared& s = shared<TurnShared>();
@@ -208,8 +201,8 @@ __global__ void __launch_bounds__(kPairThreads) turn_kernel(Batch batch, int rou
 // ---- between sweeps: is it diagonal? ----------------------------------------------------------------------------------------------------
 
 // Squares of 32 rows; a thread for a column of each 32.
-__global__ void __launch_bounds__(kSide) measure_kernel(Batch batch) {
-    const Work& w = batch.work[blockIdx.y];
+__global__ void __launch_bounds__(kSide) measure_kernel(const Work* works) {
+    const Work& w = works[blockIdx.y];
     const int block = int(blockIdx.x);
     if (block >= w.pairs() || *w.state != kRunning) return;
     const int64_t stride = w.padded_side();
@@ -227,8 +220,8 @@ __global__ void __launch_bounds__(kSide) measure_kernel(Batch batch) {
     if (threadIdx.x == 0) w.sums[2 * block] = all, w.sums[2 * block + 1] = off;
 }
 
-__global__ void judge_kernel(Batch batch) {
-    const Work& w = batch.work[blockIdx.x];
+__global__ void judge_kernel(const Work* works) {
+    const Work& w = works[blockIdx.x];
     if (*w.state != kRunning) return;
     double all = 0, off = 0;
     for (int block = 0; block < w.pairs(); block++) all += w.sums[2 * block], off += w.sums[2 * block + 1];
@@ -240,8 +233,8 @@ __global__ void judge_kernel(Batch batch) {
 
 // ---- at the end: by ascending value -----------------------------------------------------------------------------------------------------
 
-__global__ void __launch_bounds__(kThreads) rank_kernel(Batch batch) {
-    const Work& w = batch.work[blockIdx.y];
+__global__ void __launch_bounds__(kThreads) rank_kernel(const Work* works) {
+    const Work& w = works[blockIdx.y];
     const int64_t side = w.problem.side, stride = w.padded_side() + 1, i = global_thread();
     if (i >= side || *w.state != kDone) return;
     const double value = w.a[i * stride];
@@ -251,8 +244,8 @@ __global__ void __launch_bounds__(kThreads) rank_kernel(Batch batch) {
     w.problem.values[rank] = value;
 }
 
-__global__ void __launch_bounds__(kThreads) permute_kernel(Batch batch) {
-    const Work& w = batch.work[blockIdx.y];
+__global__ void __launch_bounds__(kThreads) permute_kernel(const Work* works) {
+    const Work& w = works[blockIdx.y];
     const int64_t side = w.problem.side, entry = global_thread();
     if (entry >= side * side || *w.state != kDone) return;
     const int64_t row = entry / side, column = entry % side, to = w.ranks[row] * side + column;
@@ -286,46 +279,47 @@ Work work_of(const JacobiProblem& problem, Parts& parts) {
     return w;
 }
 
-void sweep(const Batch& batch) {
-    const auto count = unsigned(batch.count);
-    const int pairs = batch.work[0].pairs();
-    const auto tiles = unsigned(triangle_size(pairs - 1) + int64_t(pairs) * pairs);
+void sweep(const Work* works, int matrices, int pairs) {
+    const auto count = unsigned(matrices);
+    const dim3 solved(unsigned(pairs), count),
+        turned(unsigned(triangle_size(pairs - 1) + int64_t(pairs) * pairs), count);
     for (int round = 0; round < 2 * pairs - 1; round++) {
-        LQF_LAUNCH(solve_kernel, dim3(unsigned(pairs), count), dim3(kPairThreads), sizeof(SolveShared), stream(), batch,
-                   round);
-        LQF_LAUNCH(turn_kernel, dim3(tiles, count), dim3(kPairThreads), sizeof(TurnShared), stream(), batch, round);
+        LQF_LAUNCH(solve_kernel, solved, dim3(kPairThreads), sizeof(SolveShared), stream(), works, round);
+        LQF_LAUNCH(turn_kernel, turned, dim3(kPairThreads), sizeof(TurnShared), stream(), works, round);
     }
 }
 
 void solve_group(int count, const JacobiProblem* problems, int64_t* failures) {
     Parts needed;
     needed.take<int>(count);
+    needed.take<Work>(count);
     for (int i = 0; i < count; i++) work_of(problems[i], needed);
     const Scratch scratch(needed.bytes);
     Parts parts{&scratch};
-    Batch batch{};
-    batch.count = count;
     int* state = parts.take<int>(count);
+    Work* works = parts.take<Work>(count);
+    std::vector<Work> on_host;
     for (int i = 0; i < count; i++) {
-        batch.work[i] = work_of(problems[i], parts);
-        batch.work[i].state = state + i;
+        on_host.push_back(work_of(problems[i], parts));
+        on_host.back().state = state + i;
     }
-    const Work& largest = batch.work[0];
-    const int64_t side = largest.problem.side, padded_side = largest.padded_side();
-    const auto matrices = unsigned(count);
+    copy_in(works, on_host.data(), size_t(count) * sizeof(Work));
     CUDA_CHECK(cudaMemsetAsync(state, 0, size_t(count) * sizeof(int), stream()));
+    const int pairs = on_host[0].pairs();
+    const int64_t side = problems[0].side, padded_side = on_host[0].padded_side();
+    const auto matrices = unsigned(count);
     LQF_LAUNCH(prepare_kernel, dim3(grid_of(padded_side * padded_side).x, matrices), dim3(kThreads), 0, stream(),
-               batch);
+               works);
     std::vector<int> states(size_t(count), kRunning);
     for (int sweeps = 0;; sweeps++) {
-        LQF_LAUNCH(measure_kernel, dim3(unsigned(largest.pairs()), matrices), dim3(kSide), 0, stream(), batch);
-        LQF_LAUNCH(judge_kernel, dim3(matrices), dim3(1), 0, stream(), batch);
+        LQF_LAUNCH(measure_kernel, dim3(unsigned(pairs), matrices), dim3(kSide), 0, stream(), works);
+        LQF_LAUNCH(judge_kernel, dim3(matrices), dim3(1), 0, stream(), works);
         copy_out(states.data(), state, size_t(count) * sizeof(int));
         if (sweeps == kSweeps || std::count(states.begin(), states.end(), int(kRunning)) == 0) break;
-        sweep(batch);
+        sweep(works, count, pairs);
     }
-    LQF_LAUNCH(rank_kernel, dim3(grid_of(side).x, matrices), dim3(kThreads), 0, stream(), batch);
-    LQF_LAUNCH(permute_kernel, dim3(grid_of(side * side).x, matrices), dim3(kThreads), 0, stream(), batch);
+    LQF_LAUNCH(rank_kernel, dim3(grid_of(side).x, matrices), dim3(kThreads), 0, stream(), works);
+    LQF_LAUNCH(permute_kernel, dim3(grid_of(side * side).x, matrices), dim3(kThreads), 0, stream(), works);
     for (int i = 0; i < count; i++) failures[i] = states[size_t(i)] == kDone ? 0 : 1;
 }
 
@@ -340,8 +334,7 @@ void jacobi(int count, const JacobiProblem* problems, int64_t* failures) {
     for (int first = 0; first < count;) {
         size_t bytes = bytes_of(problems[first]);
         int last = first + 1;
-        while (last < count && last - first < Batch::kMost && bytes + bytes_of(problems[last]) <= kGroupBytes)
-            bytes += bytes_of(problems[last++]);
+        while (last < count && bytes + bytes_of(problems[last]) <= kGroupBytes) bytes += bytes_of(problems[last++]);
         solve_group(last - first, problems + first, failures + first);
         first = last;
     }

@@ -40,6 +40,7 @@ struct Shape {
         parts = ceil_div(positions, part);
     }
     int64_t pairs() const { return triangle_size(tiles); }
+    int tile_rows() const { return std::min(kTile, quads * kBlock); }           // that are more than padding
     int64_t partial_floats() const { return pairs() * parts * kTile * kTile; }  // of one image
 
     // Row of component `lane` of a quad in the matrix, or -1: a channel that is not there.
@@ -203,8 +204,9 @@ void second_moment(const Patches& patches, const float* x, double divisor, doubl
         const int images = std::min(group, patches.n - first);
         LQF_LAUNCH(partial_kernel, dim3(pairs, unsigned(s.parts), unsigned(images)), dim3(Tile::kThreads),
                    sizeof(Tile::Shared), stream(), s, x + first * s.image, partial);
-        LQF_LAUNCH(reduce_kernel, dim3(pairs, kTile * kTile / kReduceThreads), dim3(kReduceThreads), 0, stream(), s,
-                   images, partial, divisor, a + first * image_stride, image_stride);
+        LQF_LAUNCH(reduce_kernel, dim3(pairs, unsigned(ceil_div(s.tile_rows() * kTile, kReduceThreads))),
+                   dim3(kReduceThreads), 0, stream(), s, images, partial, divisor, a + first * image_stride,
+                   image_stride);
     }
 }
 
