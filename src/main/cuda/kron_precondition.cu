@@ -36,7 +36,7 @@ enum Product {
 };
 
 template <Product kProduct>
-__global__ void __launch_bounds__(Tile::kThreads, 5)
+__global__ void __launch_bounds__(Tile::kThreads, 4)
     product_kernel(Layers layers, double damping, const float* gradient, float* step) {
     int index = 0;
     while (index + 1 < layers.count && layers.first_tile[index + 1] <= int(blockIdx.x)) index++;

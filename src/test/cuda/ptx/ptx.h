@@ -132,10 +132,10 @@ void launch(const void* function, const char* kernel, dim3 grid, dim3 block, siz
 // Kernels that launch found in the folder and has not run yet.
 std::vector<std::string> not_run();
 
-// The mangled name of a function of this library, its anonymous namespaces spelt as g++ does.
+// The mangled name of a function of this library; if it is in an anonymous namespace, with " of " and its file.
 std::string mangled_name(const void* function);
 
-// A name from nvcc in g++'s spelling: the hash in its anonymous namespaces taken out.
+// The same of a name from nvcc, which has file and hashes in its anonymous namespaces.
 std::string without_hash(const std::string& mangled);
 
 }  // namespace lqf::ptx
