@@ -1,7 +1,10 @@
 // Finds the libraries with device code. They are optional and lie beside this one; what is wrong with one is known for good after the first
 // look.
 #include <dlfcn.h>
+#include <elf.h>
 
+#include <cstring>
+#include <fstream>
 #include <map>
 #include <mutex>
 
@@ -27,19 +30,40 @@ struct Answer {
     std::string reason;
 };
 
+// Whether a file of this length has all that its header names; linkers put the section headers last.
+// NOTE: dlopen trusts the header, and of a file cut short the process dies by SIGBUS.
+bool is_whole(std::istream& file, uint64_t bytes) {
+    Elf64_Ehdr header{};
+    return file.read(reinterpret_cast<char*>(&header), sizeof header) &&
+           std::memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_shoff <= bytes &&
+           uint64_t(header.e_shnum) * header.e_shentsize <= bytes - header.e_shoff;
+}
+
 Answer ask(const std::string& name) {
     Answer answer;
-    const std::string file = "liblqf_" + name + ".so";
+    const std::string file = "liblqf_" + name + ".so", path = directory_of_this_library() + file;
+    std::ifstream stream(path, std::ios::binary | std::ios::ate);
+    if (!stream) {
+        answer.reason = "this build has no " + file + "; build it (README, CUDA) or use device cpu";
+        return answer;
+    }
+    const auto bytes = uint64_t(stream.tellg());
+    if (!is_whole(stream.seekg(0), bytes)) {
+        answer.reason =
+            file + ", " + std::to_string(bytes) + " bytes, is not a whole library; install or build it again";
+        return answer;
+    }
     // never closed: its objects live as long as the process
-    void* library = dlopen((directory_of_this_library() + file).c_str(), RTLD_NOW | RTLD_LOCAL);
+    void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!library) {
         const char* error = dlerror();
-        answer.reason = "this build has no " + file + " (" + (error ? error : "no reason given") + ")";
+        answer.reason =
+            file + " does not load; install or build it again (" + (error ? error : "no reason given") + ")";
         return answer;
     }
     auto* device_ops = reinterpret_cast<DeviceOps*>(dlsym(library, "lqf_device_ops"));
     if (!device_ops) {
-        answer.reason = file + " has no function lqf_device_ops: it is another library";
+        answer.reason = file + " has no function lqf_device_ops, so it is another library; install or build it again";
         return answer;
     }
     char text[512] = "";

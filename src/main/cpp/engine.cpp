@@ -53,10 +53,14 @@ Memory::Memory(Engine& engine, size_t bytes, const char* purpose) {
     if (bytes == 0) return;
     data_ = engine.ops.allocate(bytes);
     if (!data_) {
-        throw Error(
-            LQF_OUT_OF_MEMORY,
-            format("no memory for %s: %.1f MB asked for, %.1f MB already held by this engine; use a smaller batch",
-                   purpose, double(bytes) / 1e6, double(engine.bytes) / 1e6));
+        std::string text = format("no memory for %s: %.1f MB asked for", purpose, double(bytes) / 1e6);
+        if (engine.ops.memory) {
+            size_t free = 0, all = 0;
+            engine.ops.memory(&free, &all);
+            text += format(", %.1f MB free of %.1f MB", double(free) / 1e6, double(all) / 1e6);
+        }
+        text += format(", %.1f MB already held by this engine; use a smaller batch", double(engine.bytes) / 1e6);
+        throw Error(LQF_OUT_OF_MEMORY, text);
     }
     engine_ = &engine;
     bytes_ = bytes;

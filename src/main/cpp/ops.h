@@ -81,7 +81,7 @@ struct KronLayer {
 };
 
 // Of this table. A library that was built apart must have the same one: raise it with every change of an entry's meaning or arguments.
-constexpr int32_t kOpsVersion = 2;
+constexpr int32_t kOpsVersion = 3;
 
 struct Ops {
     const char* name;
@@ -94,6 +94,7 @@ struct Ops {
     void (*release)(void* memory);
     void (*copy_in)(void* device, const void* host, size_t bytes);
     void (*copy_out)(void* host, const void* device, size_t bytes);
+    void (*memory)(size_t* free, size_t* all);  // bytes of the device; null if its memory is the host's
 
     // ---- border
     void (*import_images)(Threads&, int n, int c, int h, int w, const float* images /*host [n,c,h,w]*/, float* x);

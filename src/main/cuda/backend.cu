@@ -40,18 +40,20 @@ Device::Device() {
     CUDA_CHECK(cudaDriverGetVersion(&driver));
     CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
     const cudaError_t counted = cudaGetDeviceCount(&count);
-    if (driver == 0) unavailable("no NVIDIA driver is installed");
+    if (driver == 0)
+        unavailable("no NVIDIA driver is installed, needed is one for CUDA " + version_text(runtime) + " or newer");
     if (counted == cudaErrorInsufficientDriver)
         unavailable("the NVIDIA driver is too old: it knows CUDA " + version_text(driver) + ", needed is " +
                     version_text(runtime) + " or newer; update the driver");
-    if (counted == cudaErrorNoDevice || (counted == cudaSuccess && count == 0)) unavailable("no NVIDIA GPU was found");
+    if (counted == cudaErrorNoDevice || (counted == cudaSuccess && count == 0))
+        unavailable("the NVIDIA driver finds no GPU; nvidia-smi lists those that it knows");
     if (counted != cudaSuccess) unavailable(std::string("the NVIDIA driver answers: ") + cudaGetErrorString(counted));
     CUDA_CHECK(cudaSetDevice(0));
     CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
     const std::string capability = std::to_string(properties.major) + "." + std::to_string(properties.minor);
     if (properties.major < kMinMajor || (properties.major == kMinMajor && properties.minor < kMinMinor))
         unavailable(std::string(properties.name) + " has compute capability " + capability + ", needed is " +
-                    std::to_string(kMinMajor) + "." + std::to_string(kMinMinor) + " or newer");
+                    std::to_string(kMinMajor) + "." + std::to_string(kMinMinor) + " or newer; use device cpu");
     CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
     char text[400];
     std::snprintf(text, sizeof text, "%s, compute capability %s, %d multiprocessors, %.1f GB, CUDA %s", properties.name,
@@ -82,9 +84,16 @@ Scratch::Scratch(size_t bytes) : lock_(device().scratch_mutex) {
         d.scratch = nullptr;
         d.scratch_bytes = 0;
         d.scratch = allocate(bytes);
-        if (!d.scratch)
-            throw Error(LQF_OUT_OF_MEMORY, "no memory for the scratch of an op: " + std::to_string(bytes / 1000000) +
-                                               " MB asked for; use a smaller batch");
+        if (!d.scratch) {
+            size_t free = 0, all = 0;
+            memory(&free, &all);
+            char text[160];
+            std::snprintf(text, sizeof text,
+                          "no memory for the scratch of an op: %.1f MB asked for, %.1f MB free of %.1f MB; use a "
+                          "smaller batch",
+                          double(bytes) / 1e6, double(free) / 1e6, double(all) / 1e6);
+            throw Error(LQF_OUT_OF_MEMORY, text);
+        }
         d.scratch_bytes = bytes;
     }
     memory_ = d.scratch;
@@ -114,6 +123,8 @@ void copy_out(void* host, const void* device, size_t bytes) {
     synchronise();
 }
 
+void memory(size_t* free, size_t* all) { CUDA_CHECK(cudaMemGetInfo(free, all)); }
+
 namespace {
 
 // In the order of ops.h. NOTE: an initialiser list, so that an op left out does not compile (-Wmissing-field-initializers).
@@ -127,6 +138,7 @@ const Ops& table() {
         release,
         copy_in,
         copy_out,
+        memory,
         import_images,
         export_outputs,
         import_cotangent,

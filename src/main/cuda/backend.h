@@ -41,6 +41,7 @@ void* allocate(size_t bytes);
 void release(void* memory);
 void copy_in(void* device, const void* host, size_t bytes);
 void copy_out(void* host, const void* device, size_t bytes);
+void memory(size_t* free, size_t* all);
 
 // ---- the ops
 

@@ -39,7 +39,7 @@ const Card& card() {
     const std::string device = device_setting();
     for (const Card& card : kCards)
         if (device == card.name) return card;
-    throw std::runtime_error("LQF_EMULATOR_DEVICE is " + device + ", expected none, old-driver or sm_NN");
+    throw std::runtime_error("LQF_EMULATOR_DEVICE is " + device + ", expected no-driver, old-driver, none or sm_NN");
 }
 
 size_t capacity() {
@@ -130,7 +130,7 @@ const char* cudaGetErrorString(cudaError_t error) {
 cudaError_t cudaGetDeviceCount(int* count) {
     const std::string device = device_setting();
     *count = 0;
-    if (device == "old-driver") return cudaErrorInsufficientDriver;
+    if (device == "old-driver" || device == "no-driver") return cudaErrorInsufficientDriver;
     if (device == "none") return cudaErrorNoDevice;
     *count = 1;
     return cudaSuccess;
@@ -149,7 +149,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
 }
 
 cudaError_t cudaDriverGetVersion(int* version) {
-    *version = device_setting() == "old-driver" ? 12040 : 13000;
+    const std::string device = device_setting();
+    *version = device == "no-driver" ? 0 : device == "old-driver" ? 12040 : 13000;
     return cudaSuccess;
 }
 

@@ -113,7 +113,7 @@ final class AdaptCommand implements Callable<Integer> {
       new ResultTable(to)
           .line("network", trained.network().toString())
           .line("images", input.train().toString())
-          .line("device", engine.describe())
+          .line("device", device.describe(engine))
           .training(trained, config)
           .cost(seconds);
       to.printf("%nmeasured on %s%n", comparison.measured);

@@ -55,6 +55,11 @@ final class EngineOptions {
     }
   }
 
+  /** One line for people: the device and, where nobody named one, why this one was taken. */
+  String describe(Engine engine) {
+    return engine.describe() + (device.equals("auto") ? "; auto took " + Engine.choice() : "");
+  }
+
   /** The device's name alone, such as "cpu". */
   static String name(Engine engine) {
     String text = engine.describe();

@@ -118,7 +118,7 @@ final class EvaluateCommand implements Callable<Integer> {
       new ResultTable(command.commandLine().getOut())
           .line("model", input.model().toString())
           .line("images", images.toString())
-          .line("device", engine.describe())
+          .line("device", device.describe(engine))
           .cost(seconds)
           .accuracies(score, null);
       if (sure != null) {

@@ -99,7 +99,7 @@ final class PretrainCommand implements Callable<Integer> {
           new ResultTable(command.commandLine().getOut())
               .line("network", trained.network().toString())
               .line("images", input.train().toString())
-              .line("device", engine.describe())
+              .line("device", device.describe(engine))
               .training(trained, config)
               .cost(seconds);
       if (score == null) {

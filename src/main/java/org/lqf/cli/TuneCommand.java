@@ -268,7 +268,7 @@ final class TuneCommand implements Callable<Integer> {
                         model.input().height(),
                         model.delta().length))
             .line("images", "%d in %d classes".formatted(fit.samples(), model.labels().size()))
-            .line("device", engine.describe())
+            .line("device", device.describe(engine))
             .line("solver", "%s (%s)".formatted(report.solver(), report.choice()))
             .line(
                 "iterations",

@@ -319,7 +319,7 @@ final class VerifyForgetCommand implements Callable<Integer> {
         .line(
             "forgotten",
             "%.0f of %.0f images".formatted(results.number("count"), results.number("images")))
-        .line("device", engine.describe())
+        .line("device", device.describe(engine))
         .line(
             "forget",
             "%.2f s by %s".formatted(results.number("secondsForget"), results.text("route")))

@@ -16,6 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.lqf.engine.Engine;
 import org.lqf.model.Backbone;
 import org.lqf.model.LinearisedModel;
 import org.lqf.testing.TinyData;
@@ -90,6 +91,7 @@ class TuneCommandTest {
     }
     assertTrue(run.out().contains("most confused"), run.out());
     assertTrue(run.out().contains("certified gap"), run.out());
+    assertTrue(run.out().contains("; auto took " + Engine.choice()), run.out());
     assertTrue(run.out().endsWith("wrote " + out + System.lineSeparator()), run.out());
     assertFalse(Files.exists(folder.resolve("tiny.lqf.checkpoint")), "it is done with");
   }

@@ -1,0 +1,202 @@
+// The engine on the device kernels, run by the emulator: an order that no kernel may lean on, and the end of its memory.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "cpu_testing.h"
+#include "engine.h"
+
+extern "C" int32_t lqf_device_ops(int32_t version, uint64_t ops_bytes, const lqf::Ops** ops, char* text,
+                                  int64_t capacity);
+
+namespace lqf::testing {
+namespace {
+
+#define OK(call) REQUIRE_MESSAGE((call) == LQF_OK, std::string(lqf_last_error()))
+
+// A variable of the environment, which the emulator reads at each call, for the length of a scope.
+class Setting {
+public:
+    Setting(const char* name, const std::string& value) : name_(name) { setenv(name, value.c_str(), 1); }
+    ~Setting() { unsetenv(name_); }
+    Setting(const Setting&) = delete;
+
+private:
+    const char* name_;
+};
+
+const Ops& emulator_ops() {
+    const Ops* ops = nullptr;
+    char text[512] = "";
+    REQUIRE_MESSAGE(lqf_device_ops(kOpsVersion, sizeof(Ops), &ops, text, sizeof text) == LQF_OK, text);
+    return *ops;
+}
+
+constexpr int kImages = 3, kImage = 3 * 9 * 7, kClasses = 4;
+
+// conv2d 3x3 - leaky ReLU - max pool - conv2d 3x3 stride 2 - mean - linear, odd in every dimension.
+struct Network {
+    std::vector<lqf_node> nodes;
+    int64_t parameters = 0;
+
+    lqf_node& add(int op, int kernel, int stride, int padding) {
+        lqf_node n{};
+        n.op = op, n.input0 = int(nodes.size()) - 1, n.input1 = -1, n.linearised = 1;
+        n.kernel_h = n.kernel_w = kernel, n.stride = stride, n.padding = padding;
+        nodes.push_back(n);
+        return nodes.back();
+    }
+    void add_weights(int op, int ic, int oc, int kernel, int stride, int padding) {
+        lqf_node& n = add(op, kernel, stride, padding);
+        n.out_channels = oc;
+        n.weight_offset = parameters;
+        n.bias_offset = parameters += int64_t(oc) * ic * kernel * kernel;
+        parameters += oc;
+    }
+    Network() {
+        add_weights(LQF_CONV2D, 3, 5, 3, 1, 1);
+        add(LQF_LEAKY_RELU, 1, 1, 0).slope = 0.2f;
+        add(LQF_MAX_POOL, 3, 2, 1);
+        add_weights(LQF_CONV2D, 5, 7, 3, 2, 1);
+        add(LQF_GLOBAL_AVG_POOL, 1, 1, 0);
+        add_weights(LQF_LINEAR, 7, kClasses, 1, 1, 0);
+    }
+};
+
+struct EmulatedEngine {
+    lqf_engine engine{std::make_shared<Engine>(emulator_ops(), 1, 2)};
+    Network network;
+
+    lqf_vector* vector(const Floats& values) {
+        lqf_vector* v = nullptr;
+        OK(lqf_vector_create(&engine, int64_t(values.size()), &v));
+        OK(lqf_vector_write(v, 0, values.data(), int64_t(values.size())));
+        return v;
+    }
+    static Floats take(lqf_vector* v) {
+        Floats values(size_t(v->length));
+        OK(lqf_vector_read(v, 0, values.data(), v->length));
+        OK(lqf_vector_destroy(v));
+        return values;
+    }
+    int32_t compile(lqf_vector* w0, int max_batch, lqf_plan** plan) {
+        return lqf_plan_compile(&engine, network.nodes.data(), int(network.nodes.size()), "a\nb\nc\nd\ne\nf\n", 3, 9, 7,
+                                w0, max_batch, plan);
+    }
+    int64_t bytes() {
+        int64_t bytes = 0;
+        OK(lqf_engine_memory(&engine, &bytes));
+        return bytes;
+    }
+
+    // Outputs, jvp, vjp, a preconditioned step and a solved Gram system, one after the other.
+    Floats results() {
+        const auto parameters = size_t(network.parameters);
+        lqf_vector *w0 = vector(normals(parameters, 1)), *delta = vector(normals(parameters, 2)),
+                   *out = vector(Floats(kImages * kClasses)), *gradient = vector(Floats(parameters)),
+                   *rows = vector(Floats(kImages * kClasses * parameters));
+        lqf_plan* plan = nullptr;
+        OK(compile(w0, kImages, &plan));
+        Floats all;
+        auto keep = [&](lqf_vector* v) {
+            const Floats values = take(v);
+            all.insert(all.end(), values.begin(), values.end());
+        };
+        OK(lqf_plan_forward(plan, normals(kImages * kImage, 3).data(), kImages));
+        OK(lqf_plan_outputs(plan, out));
+        OK(lqf_plan_vjp(plan, out, gradient));
+        keep(out);
+        out = vector(Floats(kImages * kClasses));
+        OK(lqf_plan_jvp(plan, delta, out));
+        keep(out);
+        OK(lqf_plan_jacobian(plan, rows));
+        lqf_factors* factors = nullptr;
+        OK(lqf_factors_create(plan, LQF_EXPAND, &factors));
+        OK(lqf_factors_accumulate(factors, plan, 0, 0));
+        OK(lqf_factors_invert(factors, 0.1, LQF_DAMPING_EXACT));
+        OK(lqf_factors_precondition(factors, gradient, delta));
+        OK(lqf_factors_destroy(factors));
+        lqf_matrix* gram = nullptr;
+        std::vector<double> x(kImages * kClasses, 1);
+        OK(lqf_matrix_create(&engine, kImages * kClasses, &gram));
+        OK(lqf_matrix_gram(gram, 0, rows, kImages * kClasses, 0, rows, kImages * kClasses, network.parameters));
+        OK(lqf_matrix_cholesky(gram, 1));
+        OK(lqf_matrix_solve(gram, x.data(), 1));
+        OK(lqf_matrix_destroy(gram));
+        all.insert(all.end(), x.begin(), x.end());
+        for (lqf_vector* v : {gradient, delta, rows}) keep(v);
+        OK(lqf_plan_destroy(plan));
+        OK(lqf_vector_destroy(w0));
+        return all;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("the bits do not depend on the order of threads, the arrival of copies or the time of launches") {
+    const Floats expected = EmulatedEngine().results();
+    for (const float value : expected) REQUIRE(std::isfinite(value));
+    for (const char* order : {"forward", "reversed", "random"})
+        for (const char* copies : {"late", "early"})
+            for (const char* streams : {"early", "late"}) {
+                CAPTURE(order);
+                CAPTURE(copies);
+                CAPTURE(streams);
+                const Setting a("LQF_EMULATOR_ORDER", order), b("LQF_EMULATOR_COPIES", copies),
+                    c("LQF_EMULATOR_STREAMS", streams);
+                CHECK(same_bits(EmulatedEngine().results(), expected));
+            }
+}
+
+TEST_CASE("without memory on the device an error says how much there is, and the engine goes on") {
+    EmulatedEngine e;
+    const Floats expected = e.results();
+    lqf_vector* w0 = e.vector(normals(size_t(e.network.parameters), 1));
+    const int64_t before = e.bytes();
+    {
+        const Setting memory("LQF_EMULATOR_MEMORY", "16000000");
+        lqf_vector* large = nullptr;
+        CHECK(lqf_vector_create(&e.engine, 5000000, &large) == LQF_OUT_OF_MEMORY);
+        const std::string text = lqf_last_error();
+        CAPTURE(text);
+        CHECK(text.find("no memory for a vector: 20.0 MB asked for, ") == 0);
+        CHECK(text.find(" MB free of 16.0 MB, ") != std::string::npos);
+        lqf_plan* plan = nullptr;
+        CHECK_MESSAGE(e.compile(w0, 4096, &plan) == LQF_OUT_OF_MEMORY, std::string(lqf_last_error()));
+        CHECK(e.bytes() == before);  // what had been allocated for the plan is given back
+    }
+    OK(lqf_vector_destroy(w0));
+    CHECK(same_bits(e.results(), expected));
+}
+
+TEST_CASE("an op without memory for its scratch says so, and the next one runs") {
+    const Ops& ops = emulator_ops();
+    Threads threads(1);
+    const int side = 5000;
+    const Floats image(size_t(side) * side);
+    float* x = static_cast<float*>(ops.allocate(4 * sizeof(float)));
+    {
+        const Setting memory("LQF_EMULATOR_MEMORY", "1000000");
+        std::string text;
+        try {
+            ops.import_images(threads, 1, 1, side, side, image.data(), x);
+        } catch (const Error& error) {
+            CHECK(error.status == LQF_OUT_OF_MEMORY);
+            text = error.what();
+        }
+        CAPTURE(text);
+        CHECK(text.find("no memory for the scratch of an op: 100.0 MB asked for, ") == 0);
+        CHECK(text.find(" MB free of 1.0 MB; use a smaller batch") != std::string::npos);
+    }
+    const float pixel = 3;
+    ops.import_images(threads, 1, 1, 1, 1, &pixel, x);
+    Floats block(4);
+    ops.copy_out(block.data(), x, 4 * sizeof(float));
+    CHECK(block == Floats{3, 0, 0, 0});
+    ops.release(x);
+}
+
+}  // namespace lqf::testing
