@@ -74,6 +74,17 @@ struct OuterTile {
 };
 using OuterTileKernel = void (*)(const OuterTile&);
 
+// A row of a max pool: for each of the outputs the largest value of its window and the pixel of the plane [h][w][16] where it first stands.
+struct MaxPoolRow {
+    const float* x;
+    int h, w;
+    int top;  // of the windows, may be negative
+    int kh, kw, stride, pad;
+    int outputs;
+    float* y;
+    int32_t* argmax;  // like y
+};
+
 struct Kernels {
     const char* name;
 
@@ -90,6 +101,8 @@ struct Kernels {
     // For their gradient: v = A y A^T of a row of tiles of m x m outputs, top and left that of the outputs; g += G^T u G.
     void (*winograd_cotangent[2])(const WinogradInput&);
     void (*winograd_gradient[2])(const float* u, int64_t u_element, int channels, float* g);
+
+    void (*max_pool_row)(const MaxPoolRow&);
 
     // sum[16] += the pixels of a block
     void (*sum_pixels)(const float* y, int64_t pixels, float* sum);

@@ -1,5 +1,4 @@
 #include <cstring>
-#include <limits>
 
 #include "cpu_ops.h"
 #include "layout.h"
@@ -10,29 +9,21 @@ namespace lqf::cpu {
 // Tasks are planes of 16 channels: [ih, iw, 16] to [oh, ow, 16]. argmax stands beside y and counts pixels of the plane.
 void max_pool(Threads& threads, const Pool2d& p, const float* x, float* y, int32_t* argmax) {
     threads.each(int64_t(p.n) * blocks_of(p.c), [&](int64_t task, int) {
-        const float* plane = x + task * p.ih * p.iw * kBlock;
-        int64_t at = task * p.oh * p.ow * kBlock;
+        const int64_t row_floats = int64_t(p.ow) * kBlock;
+        MaxPoolRow row{x + task * p.ih * p.iw * kBlock,
+                       p.ih,
+                       p.iw,
+                       -p.pad,
+                       p.kh,
+                       p.kw,
+                       p.stride,
+                       p.pad,
+                       p.ow,
+                       y + task * p.oh * row_floats,
+                       argmax + task * p.oh * row_floats};
         for (int r = 0; r < p.oh; ++r) {
-            for (int q = 0; q < p.ow; ++q, at += kBlock) {
-                float best[kBlock];
-                int32_t where[kBlock];
-                std::fill_n(best, kBlock, -std::numeric_limits<float>::infinity());
-                const int top = std::max(0, r * p.stride - p.pad), left = std::max(0, q * p.stride - p.pad);
-                std::fill_n(where, kBlock, top * p.iw + left);
-                for (int i = top; i < std::min(p.ih, r * p.stride - p.pad + p.kh); ++i) {
-                    for (int j = left; j < std::min(p.iw, q * p.stride - p.pad + p.kw); ++j) {
-                        const int32_t pixel = i * p.iw + j;
-                        const float* value = plane + int64_t(pixel) * kBlock;
-                        for (int lane = 0; lane < kBlock; ++lane) {
-                            const bool better = value[lane] > best[lane];
-                            best[lane] = better ? value[lane] : best[lane];
-                            where[lane] = better ? pixel : where[lane];
-                        }
-                    }
-                }
-                std::memcpy(y + at, best, sizeof best);
-                std::memcpy(argmax + at, where, sizeof where);
-            }
+            kernels().max_pool_row(row);
+            row.top += p.stride, row.y += row_floats, row.argmax += row_floats;
         }
     });
 }

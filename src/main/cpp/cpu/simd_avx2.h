@@ -36,6 +36,11 @@ LQF_INLINE Block where_positive(Block test, Block a, Block b) {
     return {_mm256_blendv_ps(b.lo, a.lo, _mm256_cmp_ps(test.lo, _mm256_setzero_ps(), _CMP_GT_OQ)),
             _mm256_blendv_ps(b.hi, a.hi, _mm256_cmp_ps(test.hi, _mm256_setzero_ps(), _CMP_GT_OQ))};
 }
+// where x > y: a, elsewhere b
+LQF_INLINE Block where_greater(Block x, Block y, Block a, Block b) {
+    return {_mm256_blendv_ps(b.lo, a.lo, _mm256_cmp_ps(x.lo, y.lo, _CMP_GT_OQ)),
+            _mm256_blendv_ps(b.hi, a.hi, _mm256_cmp_ps(x.hi, y.hi, _CMP_GT_OQ))};
+}
 
 // r[i][k] becomes r[k][i], by way of memory.
 LQF_INLINE void transpose(Block (&r)[16]) {

@@ -30,6 +30,10 @@ LQF_INLINE Block fma(Block a, Block b, Block c) { return {_mm512_fmadd_ps(a.v, b
 LQF_INLINE Block where_positive(Block test, Block a, Block b) {
     return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(test.v, _mm512_setzero_ps(), _CMP_GT_OQ), b.v, a.v)};
 }
+// where x > y: a, elsewhere b
+LQF_INLINE Block where_greater(Block x, Block y, Block a, Block b) {
+    return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.v, y.v, _CMP_GT_OQ), b.v, a.v)};
+}
 
 // r[i][k] becomes r[k][i]: twice, neighbours are interleaved within quarters of the registers, then quarters are exchanged.
 LQF_INLINE void transpose(Block (&r)[16]) {

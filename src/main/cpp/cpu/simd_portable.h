@@ -43,6 +43,10 @@ LQF_INLINE Block fma(Block a, Block b, Block c) { return add(mul(a, b), c); }
 LQF_INLINE Block where_positive(Block test, Block a, Block b) {
     return {pick(test.q0, a.q0, b.q0), pick(test.q1, a.q1, b.q1), pick(test.q2, a.q2, b.q2), pick(test.q3, a.q3, b.q3)};
 }
+// where x > y: a, elsewhere b
+LQF_INLINE Block where_greater(Block x, Block y, Block a, Block b) {
+    return {x.q0 > y.q0 ? a.q0 : b.q0, x.q1 > y.q1 ? a.q1 : b.q1, x.q2 > y.q2 ? a.q2 : b.q2, x.q3 > y.q3 ? a.q3 : b.q3};
+}
 
 // r[i][k] becomes r[k][i], by way of memory.
 LQF_INLINE void transpose(Block (&r)[16]) {

@@ -1,0 +1,265 @@
+// Every op of the cpu table on the shapes of bench/shapes, one thread, as a table in Markdown: how near it is to what this machine can do. An
+// op is compared with the limit that binds it: multiply-adds in float for convolutions and factors, memory traffic for the others. Time is
+// that of the thread, so a processor that others use disturbs caches and clock only; the best of some samples counts, each beside one of
+// the limit.
+//   lqf_ops [--shapes FILE] [--only SUBSTRING] [--samples N]
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <functional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "cpu/kernels.h"
+#include "ops.h"
+#include "threads.h"
+
+namespace {
+
+using namespace lqf;
+
+constexpr int kImages = 8;
+constexpr double kSampleSeconds = 0.02;
+
+double thread_seconds() {
+    timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return double(time.tv_sec) + 1e-9 * double(time.tv_nsec);
+}
+
+// Seconds of one run, from as many as fill a sample.
+double sample(const std::function<void()>& work) {
+    const double start = thread_seconds();
+    double end;
+    int runs = 0;
+    do {
+        work();
+        runs++;
+        end = thread_seconds();
+    } while (end - start < kSampleSeconds);
+    return (end - start) / runs;
+}
+
+// Buffers are filled with noise: zeros and denormals have times of their own.
+std::vector<float> noise(size_t count) {
+    std::vector<float> values(count);
+    uint32_t state = 1;
+    for (float& v : values) {
+        state = state * 1664525 + 1013904223;
+        v = float(int32_t(state)) * 0x1p-31f;
+    }
+    return values;
+}
+
+struct Options {
+    std::vector<std::string> shapes;
+    std::string only;
+    int samples = 15;
+};
+
+class Table {
+public:
+    explicit Table(const Options& options) : options_(options), ops_(cpu_ops()), threads_(1) {
+        stream_from_.resize(size_t(8) << 20, 1.0f), stream_to_.resize(stream_from_.size());
+        std::printf("| shape | op | ms an image | GFLOP/s | of the FMA peak | GB/s | of memory's |\n");
+        std::printf("|---|---|---|---|---|---|---|\n");
+    }
+
+    void convolution(const std::string& name, int ic, int side, int oc, int kernel, int stride, int pad) {
+        const int out = (side + 2 * pad - kernel) / stride + 1;
+        Conv2d c{kImages, ic, side, side, oc, out, out, kernel, kernel, stride, pad, 0};
+        const double flop = 2.0 * kImages * oc * out * out * double(c.patch());
+        const auto plain = noise(size_t(c.patch()) * size_t(oc));
+        const auto x = noise(floats(ic, side)), x_dot = noise(floats(ic, side));
+        auto y = noise(floats(oc, out)), y_dot = y, x_bar = x;
+        const auto y_bar = noise(floats(oc, out));
+        const auto bias = noise(size_t(oc));
+        std::vector<float> w_bar(plain.size()), b_bar(size_t(oc), 0.0f);
+        for (int winograd : {0, 2, 4}) {
+            if (winograd && (kernel != 3 || stride != 1)) continue;
+            c.winograd = winograd;
+            const std::string kind = winograd ? " F(" + std::to_string(winograd) + ",3)" : "";
+            std::vector<float> w0(ops_.conv2d_packed_floats(c)), delta(w0.size()), transposed(w0.size());
+            ops_.conv2d_pack(threads_, c, plain.data(), bias.data(), w0.data());
+            ops_.conv2d_pack(threads_, c, plain.data(), bias.data(), delta.data());
+            ops_.conv2d_pack_transposed(threads_, c, plain.data(), transposed.data());
+            const bool first = ic == 3;  // the image moves with nothing
+            const float* in_dot = first ? nullptr : x_dot.data();
+            compute(name, "forward" + kind, flop,
+                    [&] { ops_.conv2d(threads_, c, x.data(), w0.data(), {nullptr, nullptr, 0.1f}, y.data()); });
+            compute(name, "jvp" + kind, first ? flop : 2 * flop, [&] {
+                ops_.conv2d_jvp(threads_, c, x.data(), in_dot, w0.data(), delta.data(), {nullptr, y.data(), 0.1f},
+                                y_dot.data());
+            });
+            compute(name, "forward + jvp" + kind, first ? 2 * flop : 3 * flop, [&] {
+                ops_.conv2d_with_jvp(threads_, c, x.data(), in_dot, w0.data(), delta.data(), {nullptr, nullptr, 0.1f},
+                                     nullptr, y.data(), y_dot.data());
+            });
+            if (!first)
+                compute(name, "vjp of the input" + kind, flop, [&] {
+                    ops_.conv2d_vjp_x(threads_, c, y_bar.data(), transposed.data(), {nullptr, x.data(), 0.1f},
+                                      x_bar.data());
+                });
+            compute(name, "vjp of the weights" + kind, flop, [&] {
+                ops_.conv2d_vjp_w(threads_, c, x.data(), y_bar.data(), w_bar.data(), b_bar.data(), 0);
+            });
+        }
+    }
+
+    void pool(const std::string& name, int channels, int side, int kernel, int stride, int pad) {
+        const int out = (side + 2 * pad - kernel) / stride + 1;
+        const Pool2d p{kImages, channels, side, side, out, out, kernel, kernel, stride, pad};
+        const auto x = noise(floats(channels, side));
+        auto y = noise(floats(channels, out)), x_bar = x;
+        std::vector<int32_t> argmax(y.size());
+        const double in = 4.0 * double(x.size()), small = 4.0 * double(y.size());
+        memory(name, "max pool", in + 2 * small,
+               [&] { ops_.max_pool(threads_, p, x.data(), y.data(), argmax.data()); });
+        memory(name, "max pool, jvp", in + 2 * small,
+               [&] { ops_.max_pool_jvp(threads_, p, x.data(), argmax.data(), y.data()); });
+        memory(name, "max pool, vjp", in + 2 * small,
+               [&] { ops_.max_pool_vjp(threads_, p, y.data(), argmax.data(), x_bar.data(), false); });
+    }
+
+    void map(const std::string& name, int channels, int side) {
+        const auto x = noise(floats(channels, side)), other = noise(floats(channels, side));
+        auto y = x;
+        const auto count = int64_t(x.size());
+        const double bytes = 4.0 * double(count);
+        memory(name, "leaky ReLU", 2 * bytes, [&] { ops_.leaky_relu(threads_, count, 0.1f, x.data(), y.data()); });
+        memory(name, "leaky ReLU, jvp", 3 * bytes,
+               [&] { ops_.leaky_relu_scale(threads_, count, 0.1f, x.data(), other.data(), y.data(), false); });
+        memory(name, "add", 3 * bytes, [&] { ops_.add(threads_, count, x.data(), other.data(), y.data()); });
+    }
+
+    void border(const std::string& name, int channels, int side) {
+        const auto images = noise(size_t(kImages) * size_t(channels) * size_t(side) * size_t(side));
+        auto x = noise(floats(channels, side));
+        memory(name, "import of images", 4.0 * double(images.size() + x.size()),
+               [&] { ops_.import_images(threads_, kImages, channels, side, side, images.data(), x.data()); });
+    }
+
+    void subsample(const std::string& name, int channels, int side, int out_channels, int stride) {
+        const int out = (side - 1) / stride + 1;
+        const Subsample s{kImages,      channels, side, side, out_channels, out, out, stride,
+                          (out_channels - channels) / 2};
+        auto x = noise(floats(channels, side)), y = noise(floats(out_channels, out));
+        const double in = 4.0 * double(floats(channels, out)), small = 4.0 * double(y.size());
+        memory(name, "shortcut", in + small, [&] { ops_.subsample(threads_, s, x.data(), y.data()); });
+    }
+
+    void inverse(int side) {
+        std::vector<double> a(size_t(side) * size_t(side), 0.0);
+        for (int i = 0; i < side; ++i)
+            for (int j = 0; j < side; ++j) a[size_t(i) * size_t(side) + size_t(j)] = i == j ? 2 : 1.0 / (2 + std::abs(i - j));
+        std::vector<float> out(a.size());
+        const SpdInverse m{side, a.data(), 1, 0.5, out.data()};
+        int64_t pivot;
+        compute("side " + std::to_string(side), "inverse", std::pow(double(side), 3),
+                [&] { ops_.spd_inverse(threads_, 1, &m, &pivot); });
+    }
+
+private:
+    size_t floats(int channels, int side) const {
+        const int block = ops_.channel_block;
+        return size_t(kImages) * size_t((channels + block - 1) / block * block) * size_t(side) * size_t(side);
+    }
+
+    void compute(const std::string& name, const std::string& op, double flop, const std::function<void()>& work) {
+        if (left_out(name, op)) return;
+        double limit = 1e9, best = 1e9;
+        work();
+        for (int i = 0; i < options_.samples; i++) {
+            limit = std::min(limit, sample([&] { fma(); }) / kFmaFlop);
+            best = std::min(best, sample(work));
+        }
+        std::printf("| %s | %s | %.3f | %.1f | %.0f %% | | |\n", name.c_str(), op.c_str(), best * 1e3 / kImages,
+                    flop / best * 1e-9, 100 * flop * limit / best);
+        std::fflush(stdout);
+    }
+
+    void memory(const std::string& name, const std::string& op, double bytes, const std::function<void()>& work) {
+        if (left_out(name, op)) return;
+        double limit = 1e9, best = 1e9;
+        work();
+        for (int i = 0; i < options_.samples; i++) {
+            limit = std::min(limit, sample([&] {
+                                 for (size_t k = 0; k < stream_to_.size(); k++) stream_to_[k] = 0.5f * stream_from_[k];
+                             }) / (8.0 * double(stream_to_.size())));
+            best = std::min(best, sample(work));
+        }
+        std::printf("| %s | %s | %.3f | | | %.1f | %.0f %% |\n", name.c_str(), op.c_str(), best * 1e3 / kImages,
+                    bytes / best * 1e-9, 100 * bytes * limit / best);
+        std::fflush(stdout);
+    }
+
+    bool left_out(const std::string& name, const std::string& op) const {
+        return (name + " " + op).find(options_.only) == std::string::npos;
+    }
+
+    // A convolution tile of one pixel row that never leaves the first-level cache would be a kernel of ours: the limit is bare instructions.
+    static constexpr long kLoops = 20000;
+    static constexpr double kFmaFlop = kLoops * 12.0 * 2 * 16;
+    static void fma() {
+        long loops = kLoops;
+        asm volatile(
+            "vpxord %%zmm14,%%zmm14,%%zmm14\nvpxord %%zmm15,%%zmm15,%%zmm15\n"  // a denormal would cost
+            "vpxord %%zmm0,%%zmm0,%%zmm0\nvpxord %%zmm1,%%zmm1,%%zmm1\nvpxord %%zmm2,%%zmm2,%%zmm2\n"
+            "vpxord %%zmm3,%%zmm3,%%zmm3\nvpxord %%zmm4,%%zmm4,%%zmm4\nvpxord %%zmm5,%%zmm5,%%zmm5\n"
+            "vpxord %%zmm6,%%zmm6,%%zmm6\nvpxord %%zmm7,%%zmm7,%%zmm7\nvpxord %%zmm8,%%zmm8,%%zmm8\n"
+            "vpxord %%zmm9,%%zmm9,%%zmm9\nvpxord %%zmm10,%%zmm10,%%zmm10\nvpxord %%zmm11,%%zmm11,%%zmm11\n"
+            "1:\n"
+            "vfmadd231ps %%zmm14,%%zmm15,%%zmm0\nvfmadd231ps %%zmm14,%%zmm15,%%zmm1\n"
+            "vfmadd231ps %%zmm14,%%zmm15,%%zmm2\nvfmadd231ps %%zmm14,%%zmm15,%%zmm3\n"
+            "vfmadd231ps %%zmm14,%%zmm15,%%zmm4\nvfmadd231ps %%zmm14,%%zmm15,%%zmm5\n"
+            "vfmadd231ps %%zmm14,%%zmm15,%%zmm6\nvfmadd231ps %%zmm14,%%zmm15,%%zmm7\n"
+            "vfmadd231ps %%zmm14,%%zmm15,%%zmm8\nvfmadd231ps %%zmm14,%%zmm15,%%zmm9\n"
+            "vfmadd231ps %%zmm14,%%zmm15,%%zmm10\nvfmadd231ps %%zmm14,%%zmm15,%%zmm11\n"
+            "dec %0\njnz 1b\nvzeroupper\n"
+            : "+r"(loops)
+            :
+            : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+              "xmm14", "xmm15");
+    }
+
+    const Options& options_;
+    const Ops& ops_;
+    Threads threads_;
+    std::vector<float> stream_from_, stream_to_;
+};
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    Options options;
+    std::string inverses;
+    for (int i = 1; i + 1 < count; i += 2) {
+        const std::string name = arguments[i], value = arguments[i + 1];
+        if (name == "--shapes") options.shapes.push_back(value);
+        if (name == "--only") options.only = value;
+        if (name == "--samples") options.samples = std::atoi(value.c_str());
+    }
+    Table table(options);
+    for (const std::string& file : options.shapes) {
+        std::ifstream in(file);
+        for (std::string line; std::getline(in, line);) {
+            std::istringstream words(line);
+            std::string name, kind;
+            int channels = 0, side = 0, out = 0, kernel = 0, stride = 0, pad = 0;
+            if (line.empty() || line[0] == '#' || !(words >> name >> kind >> channels >> side)) continue;
+            words >> out >> kernel >> stride >> pad;
+            if (kind == "conv2d") table.convolution(name, channels, side, out, kernel, stride, pad);
+            if (kind == "conv2d" && channels == 3) table.border(name, channels, side);
+            if (kind == "linear") table.convolution(name, channels, side, out, side, 1, 0);
+            if (kind == "pool") table.pool(name, channels, side, kernel, stride, pad);
+            if (kind == "map") table.map(name, channels, side);
+            if (kind == "subsample") table.subsample(name, channels, side, out, stride);
+        }
+    }
+    for (int side : {577, 1153, 2305, 4609}) table.inverse(side);
+}
