@@ -37,7 +37,7 @@ inline void outer_sum(const Kernels& k, Range rows, Range columns, const PixelGr
 
 // Rows that are worked off for all taps before the next ones, so that they are still in the second-level cache.
 inline int rows_at_once(int columns, int planes) {
-    constexpr int64_t kFloats = 48 * 1024;
+    constexpr int64_t kFloats = 8 * 1024;
     return int(std::max<int64_t>(1, kFloats / (int64_t(columns) * planes * kBlock)));
 }
 

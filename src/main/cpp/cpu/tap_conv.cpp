@@ -9,7 +9,7 @@ namespace lqf::cpu {
 namespace {
 
 constexpr int64_t kStagedFloats = 96 * 1024;  // staged input of a task: a share of the 1 MB second-level cache
-constexpr int64_t kWeightFloats = 40 * 1024;  // weights that are swept over a task's pixels before the next ones
+constexpr int64_t kWeightFloats = 5 * 1024;   // weights that are swept over a task's pixels before the next ones
 constexpr int kTasksPerThread = 3;
 
 // How the work is cut. None of it shows in the bits: an output's chain is interrupted by exact stores at most.
