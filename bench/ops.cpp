@@ -3,6 +3,8 @@
 // that of the thread, so a processor that others use disturbs caches and clock only; the best of some samples counts, each beside one of
 // the limit.
 //   lqf_ops [--shapes FILE] [--only SUBSTRING] [--samples N]
+#include "ops.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -16,7 +18,6 @@
 #include <vector>
 
 #include "cpu/kernels.h"
-#include "ops.h"
 #include "threads.h"
 
 namespace {
@@ -45,16 +46,30 @@ double sample(const std::function<void()>& work) {
     return (end - start) / runs;
 }
 
-// Buffers are filled with noise: zeros and denormals have times of their own.
-std::vector<float> noise(size_t count) {
-    std::vector<float> values(count);
-    uint32_t state = 1;
-    for (float& v : values) {
-        state = state * 1664525 + 1013904223;
-        v = float(int32_t(state)) * 0x1p-31f;
+// Memory of the table, as a plan has it: aligned. Filled with noise: zeros and denormals have times of their own.
+class Floats {
+public:
+    explicit Floats(size_t count)
+        : count_(count), data_(static_cast<float*>(cpu_ops().allocate(count * sizeof(float)))) {
+        if (!data_) std::abort();
+        uint32_t state = 1;
+        for (size_t i = 0; i < count; i++) {
+            state = state * 1664525 + 1013904223;
+            data_[i] = float(int32_t(state)) * 0x1p-31f;
+        }
     }
-    return values;
-}
+    Floats(const Floats&) = delete;
+    Floats& operator=(const Floats&) = delete;
+    ~Floats() { cpu_ops().release(data_); }
+
+    float* data() { return data_; }
+    const float* data() const { return data_; }
+    size_t size() const { return count_; }
+
+private:
+    size_t count_;
+    float* data_;
+};
 
 struct Options {
     std::vector<std::string> shapes;
@@ -74,24 +89,23 @@ public:
         const int out = (side + 2 * pad - kernel) / stride + 1;
         Conv2d c{kImages, ic, side, side, oc, out, out, kernel, kernel, stride, pad, 0};
         const double flop = 2.0 * kImages * oc * out * out * double(c.patch());
-        const auto plain = noise(size_t(c.patch()) * size_t(oc));
-        const auto x = noise(floats(ic, side)), x_dot = noise(floats(ic, side));
-        auto y = noise(floats(oc, out)), y_dot = y, x_bar = x;
-        const auto y_bar = noise(floats(oc, out));
-        const auto bias = noise(size_t(oc));
-        std::vector<float> w_bar(plain.size()), b_bar(size_t(oc), 0.0f);
+        const Floats plain(size_t(c.patch()) * size_t(oc)), bias{size_t(oc)};
+        const Floats x(floats(ic, side)), x_dot(floats(ic, side)), y_bar(floats(oc, out));
+        Floats y(floats(oc, out)), y_dot(floats(oc, out)), x_bar(floats(ic, side)), w_bar(plain.size()),
+            b_bar{size_t(oc)};
         for (int winograd : {0, 2, 4}) {
             if (winograd && (kernel != 3 || stride != 1)) continue;
             c.winograd = winograd;
             const std::string kind = winograd ? " F(" + std::to_string(winograd) + ",3)" : "";
-            std::vector<float> w0(ops_.conv2d_packed_floats(c)), delta(w0.size()), transposed(w0.size());
+            Floats w0(ops_.conv2d_packed_floats(c)), delta(w0.size()), transposed(w0.size());
             ops_.conv2d_pack(threads_, c, plain.data(), bias.data(), w0.data());
             ops_.conv2d_pack(threads_, c, plain.data(), bias.data(), delta.data());
             ops_.conv2d_pack_transposed(threads_, c, plain.data(), transposed.data());
             const bool first = ic == 3;  // the image moves with nothing
             const float* in_dot = first ? nullptr : x_dot.data();
-            compute(name, "forward" + kind, flop,
-                    [&] { ops_.conv2d(threads_, c, x.data(), w0.data(), {nullptr, nullptr, 0.1f}, y.data()); });
+            compute(name, "forward" + kind, flop, [&] {
+                ops_.conv2d(threads_, c, x.data(), w0.data(), {nullptr, nullptr, 0.1f}, y.data());
+            });
             compute(name, "jvp" + kind, first ? flop : 2 * flop, [&] {
                 ops_.conv2d_jvp(threads_, c, x.data(), in_dot, w0.data(), delta.data(), {nullptr, y.data(), 0.1f},
                                 y_dot.data());
@@ -105,17 +119,16 @@ public:
                     ops_.conv2d_vjp_x(threads_, c, y_bar.data(), transposed.data(), {nullptr, x.data(), 0.1f},
                                       x_bar.data());
                 });
-            compute(name, "vjp of the weights" + kind, flop, [&] {
-                ops_.conv2d_vjp_w(threads_, c, x.data(), y_bar.data(), w_bar.data(), b_bar.data(), 0);
-            });
+            compute(name, "vjp of the weights" + kind, flop,
+                    [&] { ops_.conv2d_vjp_w(threads_, c, x.data(), y_bar.data(), w_bar.data(), b_bar.data(), 0); });
         }
     }
 
     void pool(const std::string& name, int channels, int side, int kernel, int stride, int pad) {
         const int out = (side + 2 * pad - kernel) / stride + 1;
         const Pool2d p{kImages, channels, side, side, out, out, kernel, kernel, stride, pad};
-        const auto x = noise(floats(channels, side));
-        auto y = noise(floats(channels, out)), x_bar = x;
+        const Floats x(floats(channels, side));
+        Floats y(floats(channels, out)), x_bar(floats(channels, side));
         std::vector<int32_t> argmax(y.size());
         const double in = 4.0 * double(x.size()), small = 4.0 * double(y.size());
         memory(name, "max pool", in + 2 * small,
@@ -127,8 +140,8 @@ public:
     }
 
     void map(const std::string& name, int channels, int side) {
-        const auto x = noise(floats(channels, side)), other = noise(floats(channels, side));
-        auto y = x;
+        const Floats x(floats(channels, side)), other(floats(channels, side));
+        Floats y(floats(channels, side));
         const auto count = int64_t(x.size());
         const double bytes = 4.0 * double(count);
         memory(name, "leaky ReLU", 2 * bytes, [&] { ops_.leaky_relu(threads_, count, 0.1f, x.data(), y.data()); });
@@ -138,17 +151,17 @@ public:
     }
 
     void border(const std::string& name, int channels, int side) {
-        const auto images = noise(size_t(kImages) * size_t(channels) * size_t(side) * size_t(side));
-        auto x = noise(floats(channels, side));
+        const Floats images(size_t(kImages) * size_t(channels) * size_t(side) * size_t(side));
+        Floats x(floats(channels, side));
         memory(name, "import of images", 4.0 * double(images.size() + x.size()),
                [&] { ops_.import_images(threads_, kImages, channels, side, side, images.data(), x.data()); });
     }
 
     void subsample(const std::string& name, int channels, int side, int out_channels, int stride) {
         const int out = (side - 1) / stride + 1;
-        const Subsample s{kImages,      channels, side, side, out_channels, out, out, stride,
-                          (out_channels - channels) / 2};
-        auto x = noise(floats(channels, side)), y = noise(floats(out_channels, out));
+        const Subsample s{kImages, channels, side, side, out_channels, out, out, stride, (out_channels - channels) / 2};
+        const Floats x(floats(channels, side));
+        Floats y(floats(out_channels, out));
         const double in = 4.0 * double(floats(channels, out)), small = 4.0 * double(y.size());
         memory(name, "shortcut", in + small, [&] { ops_.subsample(threads_, s, x.data(), y.data()); });
     }
@@ -156,7 +169,8 @@ public:
     void inverse(int side) {
         std::vector<double> a(size_t(side) * size_t(side), 0.0);
         for (int i = 0; i < side; ++i)
-            for (int j = 0; j < side; ++j) a[size_t(i) * size_t(side) + size_t(j)] = i == j ? 2 : 1.0 / (2 + std::abs(i - j));
+            for (int j = 0; j < side; ++j)
+                a[size_t(i) * size_t(side) + size_t(j)] = i == j ? 2 : 1.0 / (2 + std::abs(i - j));
         std::vector<float> out(a.size());
         const SpdInverse m{side, a.data(), 1, 0.5, out.data()};
         int64_t pivot;
@@ -189,8 +203,9 @@ private:
         work();
         for (int i = 0; i < options_.samples; i++) {
             limit = std::min(limit, sample([&] {
-                                 for (size_t k = 0; k < stream_to_.size(); k++) stream_to_[k] = 0.5f * stream_from_[k];
-                             }) / (8.0 * double(stream_to_.size())));
+                                        for (size_t k = 0; k < stream_to_.size(); k++)
+                                            stream_to_[k] = 0.5f * stream_from_[k];
+                                    }) / (8.0 * double(stream_to_.size())));
             best = std::min(best, sample(work));
         }
         std::printf("| %s | %s | %.3f | | | %.1f | %.0f %% |\n", name.c_str(), op.c_str(), best * 1e3 / kImages,

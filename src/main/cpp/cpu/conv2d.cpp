@@ -31,6 +31,7 @@ TapConv forward_conv(const Conv2d& c) {
         conv.in = Planes::of(c.n, c.ic, c.ih, c.iw);
         conv.out = Planes::of(c.n, c.oc, c.oh, c.ow);
         conv.stride = c.stride;
+        conv.row_taps = has_row_taps(c);
     }
     return conv;
 }

@@ -4,6 +4,7 @@
 #include "conv2d_weights.h"
 #include "cpu_ops.h"
 #include "outer_sum.h"
+#include "stage.h"
 #include "threads.h"
 #include "winograd.h"
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr int64_t kBufferFloats = 1280 * 1024;  // for sums of images that are worked off side by side
 constexpr int64_t kTileFloats = 48 * 1024;      // of a strip of Winograd's tiles: a share of the second-level cache
+constexpr int kStagedRows = 16;                 // outputs whose inputs are staged together, where taps are rows
 constexpr int kWinogradInBlocks = 8;            // of a part: as many share the transformed cotangents
 
 // The weights are cut into parts: some input blocks by one or two output blocks, held as [output block][input block][tap][channel][16] while
@@ -105,6 +107,8 @@ private:
     void add_image(const Part& part, int image, float* work, float* sum) const {
         if (outputs_)
             add_image_by_tiles(part, image, work, sum);
+        else if (has_row_taps(c_))
+            add_image_by_rows(part, image, work, sum);
         else
             add_image_by_taps(part, image, sum);
     }
@@ -124,6 +128,32 @@ private:
                 outer_sum(k_, valid_rows, valid_outputs(out_.w, in_.w, stride_, dx), x_grid, channels, y_grid,
                           out_.block, part.blocks, sum + int64_t(tap) * channels * kBlock, block_floats());
             }
+        }
+    }
+
+    Stage stage(int row, int rows) const {
+        return {1,
+                c_.ic,
+                row * c_.stride - c_.pad,
+                (rows - 1) * c_.stride + c_.kh,
+                -c_.pad,
+                (c_.ow - 1) * c_.stride + c_.kw};
+    }
+
+    // The taps of a row of the kernel are one run of kw * ic inputs, held as they are: [row][column][channel][16].
+    void add_image_by_rows(const Part& part, int image, float* work, float* sum) const {
+        const int run = c_.kw * c_.ic, few = rows_at_once(out_.w, part.blocks);
+        const float* y_bar = y_bar_ + image * out_.image + part.out_block * out_.block;
+        for (int first = 0; first < out_.h; first += kStagedRows) {
+            const int last = std::min(out_.h, first + kStagedRows);
+            const Stage stage = this->stage(first, last - first);
+            fill_stage(stage, in_, x_ + image * in_.image, work);
+            for (int row = 0; row < last - first; row += few)
+                for (int i = 0; i < c_.kh; ++i)
+                    outer_sum(k_, {row, std::min(last - first, row + few)}, {0, out_.w},
+                              {work + i * stage.row(), c_.stride * stage.row(), int64_t(c_.stride) * c_.ic}, run,
+                              {y_bar + first * out_.row, out_.row, out_.pixel}, out_.block, part.blocks,
+                              sum + int64_t(i) * run * kBlock, block_floats());
         }
     }
 
@@ -169,7 +199,7 @@ private:
         return int(std::clamp<int64_t>(kTileFloats / row, 1, ceil_div(c_.oh, outputs_)));
     }
     int64_t work_floats() const {
-        if (!outputs_) return 0;
+        if (!outputs_) return has_row_taps(c_) ? stage(0, kStagedRows).rows * stage(0, kStagedRows).row() : 0;
         const int64_t elements = int64_t(outputs_ + 2) * (outputs_ + 2),
                       tiles = strip_rows() * ceil_div(c_.ow, outputs_);
         return elements * kBlock *

@@ -17,5 +17,8 @@ inline bool is_linear(const Conv2d& c) { return c.kh == c.ih && c.kw == c.iw && 
 // Each input pixel is looked at by one output pixel alone, and the other way round.
 inline bool is_pointwise(const Conv2d& c) { return c.kh == 1 && c.kw == 1 && c.pad == 0 && c.stride == 1; }
 
+// An image: its channels fill little of a block. Without the empty lanes the taps of a kernel's row are one run of kw * ic inputs.
+inline bool has_row_taps(const Conv2d& c) { return c.ic <= 4 && c.kw > 1 && !is_linear(c); }
+
 }  // namespace lqf::cpu
 #endif

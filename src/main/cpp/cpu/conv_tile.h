@@ -14,7 +14,59 @@ LQF_INLINE void multiply_channel(const float* x, const float* w, int64_t w_block
     }
 }
 
-template <int PIXELS, int BLOCKS>
+// Taps of up to 16 channels a block, pixels 16 floats apart.
+struct BlockTaps {
+    template <int PIXELS, int BLOCKS>
+    LQF_INLINE void multiply(const cpu::ConvTile& t, Block (&sum)[BLOCKS][PIXELS]) {
+        const float* x_block = t.x;
+        const float* w_block = t.w;
+        for (int left = t.channels; left > 0; left -= cpu::kBlock) {
+            const int channels = left < cpu::kBlock ? left : cpu::kBlock;
+            for (int tap = 0; tap < t.tap_count; ++tap) {
+                const float* x = x_block + t.taps[tap].x;
+                const float* w = w_block + int64_t(t.taps[tap].index) * channels * cpu::kBlock;
+                if (channels == cpu::kBlock) {
+#pragma GCC unroll 4
+                    for (int c = 0; c < cpu::kBlock; ++c)
+                        multiply_channel<PIXELS, BLOCKS>(x + c, w + c * cpu::kBlock, t.w_block, sum);
+                } else {
+                    for (int c = 0; c < channels; ++c)
+                        multiply_channel<PIXELS, BLOCKS>(x + c, w + c * cpu::kBlock, t.w_block, sum);
+                }
+            }
+            x_block += t.x_block;
+            w_block += int64_t(t.w_taps) * channels * cpu::kBlock;
+        }
+    }
+};
+
+// Taps of any number of channels, pixels x_pixel floats apart: every third pixel has a pointer, which leaves registers for two distances.
+struct RowTaps {
+    template <int PIXELS, int BLOCKS>
+    LQF_INLINE void multiply(const cpu::ConvTile& t, Block (&sum)[BLOCKS][PIXELS]) {
+        constexpr int kPointers = (PIXELS + 2) / 3;
+        for (int tap = 0; tap < t.tap_count; ++tap) {
+            const float* x[kPointers];
+            for (int i = 0; i < kPointers; ++i) x[i] = t.x + t.taps[tap].x + 3 * i * t.x_pixel;
+            const float* w = t.w + int64_t(t.taps[tap].index) * t.channels * cpu::kBlock;
+            for (int c = 0; c < t.channels; ++c, w += cpu::kBlock) {
+                Block weight[BLOCKS];
+#pragma GCC unroll 2
+                for (int o = 0; o < BLOCKS; ++o) weight[o] = load(w + o * t.w_block);
+#pragma GCC unroll 16
+                for (int p = 0; p < PIXELS; ++p) {
+                    const Block value = broadcast(x[p / 3][p % 3 * t.x_pixel]);
+#pragma GCC unroll 2
+                    for (int o = 0; o < BLOCKS; ++o) sum[o][p] = fma(weight[o], value, sum[o][p]);
+                }
+#pragma GCC unroll 6
+                for (int i = 0; i < kPointers; ++i) ++x[i];
+            }
+        }
+    }
+};
+
+template <int PIXELS, int BLOCKS, class Taps>
 void conv_tile(const cpu::ConvTile& t) {
     Block sum[BLOCKS][PIXELS];
 #pragma GCC unroll 2
@@ -31,25 +83,7 @@ void conv_tile(const cpu::ConvTile& t) {
                 sum[o][p] = add(sum[o][p], load(t.residual + o * t.y_block + p * t.y_pixel));
         }
     }
-    const float* x_block = t.x;
-    const float* w_block = t.w;
-    for (int left = t.channels; left > 0; left -= cpu::kBlock) {
-        const int channels = left < cpu::kBlock ? left : cpu::kBlock;
-        for (int tap = 0; tap < t.tap_count; ++tap) {
-            const float* x = x_block + t.taps[tap].x;
-            const float* w = w_block + int64_t(t.taps[tap].index) * channels * cpu::kBlock;
-            if (channels == cpu::kBlock) {
-#pragma GCC unroll 4
-                for (int c = 0; c < cpu::kBlock; ++c)
-                    multiply_channel<PIXELS, BLOCKS>(x + c, w + c * cpu::kBlock, t.w_block, sum);
-            } else {
-                for (int c = 0; c < channels; ++c)
-                    multiply_channel<PIXELS, BLOCKS>(x + c, w + c * cpu::kBlock, t.w_block, sum);
-            }
-        }
-        x_block += t.x_block;
-        w_block += int64_t(t.w_taps) * channels * cpu::kBlock;
-    }
+    Taps::multiply(t, sum);
     if (t.slope != 1) {
         const Block slope = broadcast(t.slope);
 #pragma GCC unroll 2

@@ -22,7 +22,8 @@ struct TapOffset {
 // y[block][pixel] = f * (start + residual + sum over channels and taps of w[block][channel][tap] * x[pixel + tap][channel]), for some pixels
 // and blocks; f = 1 where mask (or the sum) is positive, else slope.
 struct ConvTile {
-    const float* x;   // first pixel, first channel block; pixels stand 16 floats apart
+    const float* x;   // first pixel, first channel block
+    int64_t x_pixel;  // floats from a pixel to the next: 16, but for conv_row_tile
     int64_t x_block;  // floats from a channel block to the next
     int channels;     // input channels, not padded
     const float* w;   // [channel block][w_taps][its channels][16]
@@ -90,6 +91,8 @@ struct Kernels {
 
     int tile_pixels[2];  // the most pixels of a conv tile of 1 and of 2 output blocks; 0: there is none
     ConvTileKernel conv_tile[2][kMostTilePixels];  // [blocks - 1][pixels - 1]
+    // The same with pixels at any distance and one block of any number of channels.
+    ConvTileKernel conv_row_tile[2][kMostTilePixels];
 
     int outer_channels[2];  // the most channels of an outer tile of 1 and of 2 blocks; 0: there is none
     OuterTileKernel outer_tile[2][kMostOuterChannels];  // [blocks - 1][channels - 1]

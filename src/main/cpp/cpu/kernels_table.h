@@ -17,7 +17,8 @@ namespace lqf::LQF_ISA {
 template <int BLOCKS, int MOST, int PIXELS = 1>
 static constexpr void fill_conv_tiles(cpu::Kernels& k) {
     if constexpr (PIXELS <= MOST) {
-        k.conv_tile[BLOCKS - 1][PIXELS - 1] = conv_tile<PIXELS, BLOCKS>;
+        k.conv_tile[BLOCKS - 1][PIXELS - 1] = conv_tile<PIXELS, BLOCKS, BlockTaps>;
+        k.conv_row_tile[BLOCKS - 1][PIXELS - 1] = conv_tile<PIXELS, BLOCKS, RowTaps>;
         fill_conv_tiles<BLOCKS, MOST, PIXELS + 1>(k);
     }
 }

@@ -26,9 +26,9 @@ inline void outer_sum(const Kernels& k, Range rows, Range columns, const PixelGr
     tile.y_row = y.row, tile.y_pixel = y.pixel, tile.y_block = y_block;
     tile.rows = rows.size(), tile.pixels = columns.size();
     tile.sum = sum, tile.sum_block = sum_block;
-    const int most = k.outer_channels[blocks - 1];
-    for (int first = 0; first < channels; first += most) {
-        const int some = std::min(most, channels - first);
+    const int calls = int(ceil_div(channels, k.outer_channels[blocks - 1]));
+    for (int call = 0; call < calls; ++call) {  // widths differ by one at most
+        const int some = channels / calls + (call < channels % calls);
         k.outer_tile[blocks - 1][some - 1](tile);
         tile.x += some;
         tile.sum += some * kBlock;

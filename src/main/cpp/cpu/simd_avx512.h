@@ -15,7 +15,7 @@ struct Block {
 constexpr int kTilePixels1 = 16;     // pixels of a conv tile of one output block: 16 sums of 32 registers
 constexpr int kTilePixels2 = 14;     // of two output blocks: 28 sums, 2 weights, 1 broadcast
 constexpr int kOuterChannels1 = 16;  // channels of an outer tile of one block: 16 sums
-constexpr int kOuterChannels2 = 8;   // of two blocks: 16 sums again, and fewer loads
+constexpr int kOuterChannels2 = 12;  // of two blocks: 24 sums, 2 cotangents, 1 broadcast
 constexpr int kDoubles = 8;          // doubles of a register
 
 LQF_INLINE Block zero() { return {_mm512_setzero_ps()}; }

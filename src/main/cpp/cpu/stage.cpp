@@ -5,7 +5,7 @@
 namespace lqf::cpu {
 
 void fill_stage(const Stage& s, const Planes& in, const float* image, float* staged) {
-    constexpr size_t kPixel = kBlock * sizeof(float);
+    const size_t pixel = s.pixel * sizeof(float);
     for (int b = 0; b < in.blocks(); ++b) {
         for (int r = 0; r < s.rows; ++r, staged += s.row()) {
             const int row = s.first_row + r;
@@ -15,21 +15,25 @@ void fill_stage(const Stage& s, const Planes& in, const float* image, float* sta
             }
             const float* source = image + b * in.block + row * in.row;
             for (int residue = 0; residue < s.stride; ++residue) {
-                float* target = staged + int64_t(residue) * s.columns * kBlock;
+                float* target = staged + int64_t(residue) * s.columns * s.pixel;
                 const Range valid = valid_outputs(s.columns, in.w, s.stride, s.first_column + residue);
                 if (valid.size() == 0) {
-                    std::memset(target, 0, s.columns * kPixel);
+                    std::memset(target, 0, s.columns * pixel);
                     continue;
                 }
-                std::memset(target, 0, valid.first * kPixel);
+                std::memset(target, 0, valid.first * pixel);
                 const float* first = source + (int64_t(valid.first) * s.stride + s.first_column + residue) * in.pixel;
-                if (s.stride == 1 && in.pixel == kBlock) {
-                    std::memcpy(target + valid.first * kBlock, first, valid.size() * kPixel);
+                if (s.pixel < kBlock) {
+                    float* to = target + valid.first * s.pixel;
+                    for (int c = valid.first; c < valid.last; ++c, first += s.stride * in.pixel)
+                        for (int k = 0; k < s.pixel; ++k) *to++ = first[k];
+                } else if (s.stride == 1 && in.pixel == kBlock) {
+                    std::memcpy(target + valid.first * kBlock, first, valid.size() * pixel);
                 } else {
                     for (int c = valid.first; c < valid.last; ++c, first += s.stride * in.pixel)
-                        std::memcpy(target + c * kBlock, first, kPixel);
+                        std::memcpy(target + c * kBlock, first, pixel);
                 }
-                std::memset(target + valid.last * kBlock, 0, (s.columns - valid.last) * kPixel);
+                std::memset(target + valid.last * s.pixel, 0, (s.columns - valid.last) * pixel);
             }
         }
     }

@@ -46,9 +46,13 @@ Reach reach_of(const Conv2d& c, const TapConv& conv) {
 
 Stage stage_for(const TapConv& conv, const Reach& reach, int first_row, int rows) {
     const int columns = (reach.columns - 1) * conv.stride + reach.high_dx - reach.low_dx + 1;
-    return {conv.stride, first_row * conv.stride + reach.low_dy,
-            (rows - 1) * conv.stride + reach.high_dy - reach.low_dy + 1, reach.low_dx,
-            int(ceil_div(columns, conv.stride))};
+    const int split = conv.row_taps ? 1 : conv.stride;
+    return {split,
+            conv.row_taps ? conv.in.channels : kBlock,
+            first_row * conv.stride + reach.low_dy,
+            (rows - 1) * conv.stride + reach.high_dy - reach.low_dy + 1,
+            reach.low_dx,
+            int(ceil_div(columns, split))};
 }
 
 // No tap leaves the image and neighbouring outputs read neighbouring inputs: the input can be read where it is.
@@ -102,7 +106,7 @@ public:
     }
 
     void run(Threads& threads, int thread) {
-        staged_ = !reads_in_place(conv_, reach_);
+        staged_ = conv_.row_taps || !reads_in_place(conv_, reach_);
         stage_ = stage_for(conv_, reach_, first_row_, last_row_ - first_row_);
         x_image_ = staged_ ? stage_.block() * conv_.in.blocks() : conv_.in.image;
         x_row_ = staged_ ? stage_.row() * conv_.stride : conv_.in.row;
@@ -142,6 +146,11 @@ private:
 
     void set_offsets(const Grid& grid) {
         TapOffset* next = offsets_;
+        if (conv_.row_taps) {
+            for (int i = 0; i < grid.vertical.count; ++i)
+                *next++ = {stage_.offset(grid.vertical.offset + i - reach_.low_dy, grid.horizontal.offset), i};
+            return;
+        }
         for (int i = 0; i < grid.vertical.count; ++i) {
             for (int j = 0; j < grid.horizontal.count; ++j) {
                 const int dy = grid.vertical.offset + i * grid.vertical.step,
@@ -164,13 +173,15 @@ private:
                        last_source = s + 1 == conv_.sources || conv_.source[s + 1].output != conv_.source[s].output;
             for (int b = 0; b < conv_.in.blocks(); b += share) {
                 ConvTile tile{};
+                tile.x_pixel = conv_.row_taps ? conv_.stride * stage_.pixel : kBlock;
                 tile.x_block = x_block_;
-                tile.channels = std::min(share * kBlock, conv_.in.channels - b * kBlock);
+                tile.channels = conv_.row_taps ? grid.horizontal.count * conv_.in.channels
+                                               : std::min(share * kBlock, conv_.in.channels - b * kBlock);
                 tile.w = conv_.source[s].w + block * w_block + b * w_in_block;
                 tile.w_block = w_block;
                 tile.w_taps = conv_.taps;
                 tile.taps = offsets_;
-                tile.tap_count = grid.taps();
+                tile.tap_count = conv_.row_taps ? grid.vertical.count : grid.taps();
                 if (first_source && b == 0) {
                     tile.start = output.bias ? output.bias + block * kBlock : kZeros;
                     tile.residual = output.epilogue.residual;
@@ -186,7 +197,7 @@ private:
     }
 
     void cover(const Grid& grid, int block, int blocks, const float* x, float* y, ConvTile& tile) {
-        const ConvTileKernel* kernel = k_.conv_tile[blocks - 1];
+        const ConvTileKernel* kernel = (conv_.row_taps ? k_.conv_row_tile : k_.conv_tile)[blocks - 1];
         const int tiles = int(ceil_div(grid.columns, k_.tile_pixels[blocks - 1]));
         const float *residual = tile.residual, *mask = tile.mask;
         for (int image = first_image_; image < last_image_; ++image) {
@@ -201,7 +212,7 @@ private:
                     if (residual) tile.residual = residual + at;
                     if (mask) tile.mask = mask + at;
                     kernel[pixels - 1](tile);
-                    tile.x += pixels * kBlock;
+                    tile.x += pixels * tile.x_pixel;
                     at += pixels * tile.y_pixel;
                 }
             }

@@ -41,6 +41,7 @@ struct TapConv {
     int stride, step;
     int taps;  // slices of the weights, over all grids
     int grids;
+    bool row_taps;  // the only grid's taps of a row, all of the kernel's, are worked off as one of kw * channels inputs
     Grid (*grid)(const Conv2d&, int index);
     int sources, outputs;
     Source source[kMostSources];

@@ -94,6 +94,7 @@ private:
         const int most = k_.tile_pixels[1] > 0 ? 2 : 1;
         const bool first = s == 0 || conv_.source[s - 1].output != conv_.source[s].output;
         ConvTile tile{};
+        tile.x_pixel = kBlock;
         tile.x_block = block_floats_;
         tile.channels = conv_.in.channels;
         tile.w_block = int64_t(conv_.in.channels) * kBlock;
