@@ -49,6 +49,14 @@ int64_t next_revision() {
     return ++last;
 }
 
+Engine::Engine(const Ops& ops, int threads, int winograd, void* const* stream)
+    : ops(ops), threads(threads), queue(ops.open_queue ? ops.open_queue(stream) : nullptr), winograd(winograd) {}
+
+Engine::~Engine() {
+    const Session session(*this);
+    scratch = Memory();
+}
+
 Memory::Memory(Engine& engine, size_t bytes, const char* purpose) {
     if (bytes == 0) return;
     data_ = engine.ops.allocate(bytes);
@@ -145,7 +153,7 @@ int32_t lqf_engine_set_precision(lqf_engine* engine, int32_t precision) {
                 format("device %s computes in fp32, not in %s: that takes tensor cores, of CUDA devices of compute "
                        "capability 8.0 or newer",
                        e.ops.name, precision_name(precision)));
-        std::lock_guard<std::mutex> lock(e.busy);
+        const Session session(e);
         e.precision = precision;
     });
 }
@@ -170,6 +178,7 @@ int32_t lqf_engine_describe(lqf_engine* engine, char* text, int64_t capacity) {
 int32_t lqf_engine_memory(lqf_engine* engine, int64_t* bytes) {
     return guard([&] {
         LQF_CHECK(engine && bytes, "engine or bytes is null");
-        *bytes = engine->engine->bytes + int64_t(engine->engine->threads.scratch_bytes());
+        const Engine& e = *engine->engine;
+        *bytes = e.bytes + int64_t(e.threads.scratch_bytes()) + (e.queue ? e.queue->bytes() : 0);
     });
 }

@@ -53,16 +53,42 @@ private:
 
 // A device with its threads. Every handle holds a shared_ptr to it, so it lives as long as the last of them.
 struct Engine {
-    Engine(const Ops& ops, int threads, int winograd) : ops(ops), threads(threads), winograd(winograd) {}
+    // stream: of the caller, for devices with a queue; null: one of its own
+    Engine(const Ops& ops, int threads, int winograd, void* const* stream = nullptr);
+    ~Engine();
 
     const Ops& ops;
     Threads threads;
-    const int winograd;             // 0, 2 or 4: of lqf_engine_open
-    int precision = LQF_FP32;       // of the plans compiled next
-    std::mutex busy;                // one verb at a time
-    std::atomic<int64_t> bytes{0};  // of all Memory
+    const std::unique_ptr<Queue> queue;  // null: ops are done when they return
+    const int winograd;                  // 0, 2 or 4: of lqf_engine_open
+    int precision = LQF_FP32;            // of the plans compiled next
+    std::mutex busy;                     // one verb at a time: Session
+    std::atomic<int64_t> bytes{0};       // of all Memory
     Memory scratch;  // what a plan needs only while a verb runs; shared by all plans, grows when one is compiled
 };
+
+// One at a time has the engine: every use of its ops and of its memory is inside of one.
+class Session {
+public:
+    explicit Session(Engine& engine) : lock_(engine.busy), queue_(engine.queue.get()) {
+        if (queue_) queue_->enter();
+    }
+    ~Session() {
+        if (queue_) queue_->leave();
+    }
+    Session(const Session&) = delete;
+
+private:
+    std::lock_guard<std::mutex> lock_;
+    Queue* queue_;
+};
+
+// Ends a handle of the engine.
+template <typename H>
+void destroy(H* handle, std::shared_ptr<Engine> engine) {
+    const Session session(*engine);
+    delete handle;
+}
 
 // A number that no vector's contents had before: what was derived from a vector is good as long as the vector has the same one.
 int64_t next_revision();

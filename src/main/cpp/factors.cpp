@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "plan.h"
+#include "replays.h"
 
 namespace lqf {
 
@@ -57,6 +58,7 @@ public:
     void precondition(const float* gradient, float* step);
 
     Engine& engine() const { return *engine_; }
+    const std::shared_ptr<Engine>& shared_engine() const { return engine_; }
     int64_t parameters() const { return parameters_; }
     bool inverted() const { return damping_ > 0; }
     int64_t samples() const { return samples_; }
@@ -79,6 +81,7 @@ private:
     int64_t samples_ = 0;
     double damping_ = 0;               // of the last invert; 0: none
     std::vector<KronLayer> inverted_;  // what precondition needs
+    Replays replays_;                  // of precondition, since the last invert
 };
 
 Factors::Factors(const Plan& plan, bool reduce)
@@ -188,6 +191,7 @@ void Factors::invert(double damping, bool exact) {
     LQF_CHECK(samples_ > 0, "no images accumulated yet");
     damping_ = 0;
     inverted_.clear();
+    replays_.clear();
     struct Task {
         const Layer* layer;
         const char* factor;
@@ -244,8 +248,10 @@ void Factors::invert(double damping, bool exact) {
 
 void Factors::precondition(const float* gradient, float* step) {
     LQF_CHECK(inverted(), "call invert before precondition (accumulating or writing factors needs a new one)");
-    ops_.fill(engine_->threads, parameters_, 0.0f, step);
-    ops_.kron_precondition(engine_->threads, layers(), inverted_.data(), damping_, gradient, step);
+    replays_.run(engine_->queue.get(), {0, 0, gradient, nullptr, step, nullptr}, [&] {
+        ops_.fill(engine_->threads, parameters_, 0.0f, step);
+        ops_.kron_precondition(engine_->threads, layers(), inverted_.data(), damping_, gradient, step);
+    });
 }
 
 void Factors::read(int index, double* a, double* gamma) const {
@@ -282,7 +288,7 @@ namespace {
 int32_t with(lqf_factors* factors, const std::function<void(Factors&)>& body) {
     return guard([&] {
         LQF_CHECK(factors, "factors is null");
-        std::lock_guard<std::mutex> lock(factors->factors.engine().busy);
+        const Session session(factors->factors.engine());
         body(factors->factors);
     });
 }
@@ -304,14 +310,16 @@ int32_t lqf_factors_create(lqf_plan* plan, int32_t sharing, lqf_factors** out) {
     return guard([&] {
         LQF_CHECK(plan && out, "plan or out is null");
         LQF_CHECK(sharing == LQF_EXPAND || sharing == LQF_REDUCE, "unknown weight sharing %d", sharing);
-        std::lock_guard<std::mutex> lock(plan->plan.engine().busy);
+        const Session session(plan->plan.engine());
         check_folded(plan->plan);
         *out = new lqf_factors{Factors(plan->plan, sharing == LQF_REDUCE)};
     });
 }
 
 int32_t lqf_factors_destroy(lqf_factors* factors) {
-    return guard([&] { delete factors; });
+    return guard([&] {
+        if (factors) destroy(factors, factors->factors.shared_engine());
+    });
 }
 
 int32_t lqf_factors_accumulate(lqf_factors* factors, lqf_plan* plan, int32_t probes, int64_t seed) {

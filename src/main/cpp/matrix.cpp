@@ -20,7 +20,7 @@ namespace {
 int32_t with(lqf_matrix* matrix, const std::function<void(const Ops&, Threads&)>& body) {
     return guard([&] {
         LQF_CHECK(matrix, "matrix is null");
-        std::lock_guard<std::mutex> lock(matrix->engine->busy);
+        const Session session(*matrix->engine);
         body(matrix->engine->ops, matrix->engine->threads);
     });
 }
@@ -51,7 +51,7 @@ int32_t lqf_matrix_create(lqf_engine* engine, int64_t side, lqf_matrix** out) {
     return guard([&] {
         LQF_CHECK(engine && out, "engine or out is null");
         LQF_CHECK(side >= 1 && side <= (1 << 20), "side is %lld", (long long)side);
-        std::lock_guard<std::mutex> lock(engine->engine->busy);
+        const Session session(*engine->engine);
         Memory memory(*engine->engine, size_t(side) * size_t(side) * sizeof(double), "a Gram matrix");
         engine->engine->ops.fill(engine->engine->threads, 2 * side * side, 0.0f, memory.as<float>());  // as doubles
         *out = new lqf_matrix{engine->engine, side, lqf_matrix::kSymmetric, std::move(memory)};
@@ -59,7 +59,9 @@ int32_t lqf_matrix_create(lqf_engine* engine, int64_t side, lqf_matrix** out) {
 }
 
 int32_t lqf_matrix_destroy(lqf_matrix* matrix) {
-    return guard([&] { delete matrix; });
+    return guard([&] {
+        if (matrix) destroy(matrix, matrix->engine);
+    });
 }
 
 int32_t lqf_matrix_gram(lqf_matrix* matrix, int64_t row, lqf_vector* a, int64_t a_rows, int64_t column, lqf_vector* b,

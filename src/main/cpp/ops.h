@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "lqf.h"
+#include "queue.h"
 
 namespace lqf {
 
@@ -81,7 +82,7 @@ struct KronLayer {
 };
 
 // Of this table. A library that was built apart must have the same one: raise it with every change of an entry's meaning or arguments.
-constexpr int32_t kOpsVersion = 3;
+constexpr int32_t kOpsVersion = 4;
 
 struct Ops {
     const char* name;
@@ -89,15 +90,19 @@ struct Ops {
     int precisions = 1 << LQF_FP32;  // of convolutions, as bits
     const char* (*describe)();       // instruction set and libraries in use, one line
 
-    // ---- memory. allocate returns null when there is none. Pointers below are device memory unless said otherwise.
+    // ---- memory. allocate returns null when there is none. Pointers below are device memory unless said otherwise. What is released may
+    // be in use by what joined this thread's queue.
     void* (*allocate)(size_t bytes);  // at least 64-byte aligned
     void (*release)(void* memory);
     void (*copy_in)(void* device, const void* host, size_t bytes);
     void (*copy_out)(void* host, const void* device, size_t bytes);
     void (*memory)(size_t* free, size_t* all);  // bytes of the device; null if its memory is the host's
 
+    // Of an engine. *stream is the caller's, in the device's terms; stream null: one of its own. open_queue null: ops are done when they return.
+    Queue* (*open_queue)(void* const* stream);
+
     // ---- border
-    void (*import_images)(Threads&, int n, int c, int h, int w, const float* images /*host [n,c,h,w]*/, float* x);
+    void (*import_images)(Threads&, int n, int c, int h, int w, const float* images /*[n,c,h,w]*/, float* x);
     void (*export_outputs)(Threads&, int n, int c, const float* y /*[n,c,1,1] in layout*/, float* out /*[n,c]*/);
     void (*import_cotangent)(Threads&, int n, int c, const float* u /*[n,c]*/, float* y_bar);
 

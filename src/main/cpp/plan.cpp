@@ -435,16 +435,27 @@ void Plan::forward_step(const Step& step, int first, int m) {
     }
 }
 
+// A copy on the device that is good for this verb, or the images themselves where the device's memory is the host's.
+const float* Plan::arrive(const float* images, int n) {
+    if (!engine_->queue) return images;
+    const Value& image = values_[0];
+    const size_t bytes = sizeof(float) * size_t(image.c) * size_t(image.h) * size_t(image.w);
+    return engine_->queue->arrive(images, size_t(n) * bytes, size_t(max_batch_) * bytes);
+}
+
 void Plan::forward(const float* images, int n) {
     for (const Step& step : steps_)
         LQF_CHECK(!is_norm(step) || batch(step.norm, n).count() > 1,
                   "batch_norm \"%s\": one value a channel has no variance; give more images", step.name.c_str());
+    images = arrive(images, n);
     images_ = n;
-    for (int first = 0; first < images_; first += micro_) {
-        const int m = micro_batch_at(first);
-        import_images(images, first, m);
-        for (const Step& step : steps_) forward_step(step, first, m);
-    }
+    replay(kForward, images, nullptr, nullptr, [&] {
+        for (int first = 0; first < images_; first += micro_) {
+            const int m = micro_batch_at(first);
+            import_images(images, first, m);
+            for (const Step& step : steps_) forward_step(step, first, m);
+        }
+    });
 }
 
 void Plan::outputs(float* out) {
@@ -469,14 +480,18 @@ void Plan::statistics(float* out) {
     }
 }
 
-// Brings delta into the order of the kernels, unless it is there already.
-void Plan::pack(const lqf_vector* delta) {
-    if (packed_delta_ == delta->revision) return;
+const float* Plan::to_pack(const lqf_vector* delta) {
+    if (packed_delta_ == delta->revision) return nullptr;
+    packed_delta_ = 0;  // until it is
+    return delta->data();
+}
+
+// Brings delta into the order of the kernels.
+void Plan::pack(const float* delta) {
     for (const Step& step : steps_)
         if (has_weights(step.node) && step.node.linearised)
-            ops_.conv2d_pack(engine_->threads, step.conv, delta->data() + step.node.weight_offset,
-                             delta->data() + step.node.bias_offset, deltas_.as<float>() + step.delta);
-    packed_delta_ = delta->revision;
+            ops_.conv2d_pack(engine_->threads, step.conv, delta + step.node.weight_offset,
+                             delta + step.node.bias_offset, deltas_.as<float>() + step.delta);
 }
 
 void Plan::jvp_step(const Step& step, int first, int m) {
@@ -527,12 +542,16 @@ void Plan::jvp(const lqf_vector* delta, float* out) {
         ops_.fill(threads, int64_t(images_) * classes(), 0.0f, out);
         return;
     }
-    pack(delta);
-    for (int first = 0; first < images_; first += micro_) {
-        const int m = micro_batch_at(first);
-        for (const Step& step : steps_) jvp_step(step, first, m);
-        ops_.export_outputs(threads, m, classes(), scratch(values_.back().x_dot), out + int64_t(first) * classes());
-    }
+    const float* packs = to_pack(delta);
+    replay(kJvp, packs, nullptr, out, [&] {
+        if (packs) pack(packs);
+        for (int first = 0; first < images_; first += micro_) {
+            const int m = micro_batch_at(first);
+            for (const Step& step : steps_) jvp_step(step, first, m);
+            ops_.export_outputs(threads, m, classes(), scratch(values_.back().x_dot), out + int64_t(first) * classes());
+        }
+    });
+    packed_delta_ = delta->revision;
 }
 
 void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at) {
@@ -596,17 +615,19 @@ void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at) {
 }
 
 void Plan::vjp(const float* cotangent, float* gradient) {
-    for (int first = 0; first < images_; first += micro_)
-        reverse(first, micro_batch_at(first), cotangent + int64_t(first) * classes(),
-                [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
-                    ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, gradient + step.node.weight_offset,
-                                      gradient + step.node.bias_offset, 0);
-                });
-    for (const Step& step : steps_) {
-        if (!is_norm(step) || !step.node.linearised) continue;
-        ops_.axpy(engine_->threads, step.norm.c, 1.0f, statistics_of(step, 2), gradient + step.node.weight_offset);
-        ops_.axpy(engine_->threads, step.norm.c, 1.0f, statistics_of(step, 3), gradient + step.node.bias_offset);
-    }
+    replay(kVjp, cotangent, nullptr, gradient, [&] {
+        for (int first = 0; first < images_; first += micro_)
+            reverse(first, micro_batch_at(first), cotangent + int64_t(first) * classes(),
+                    [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
+                        ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, gradient + step.node.weight_offset,
+                                          gradient + step.node.bias_offset, 0);
+                    });
+        for (const Step& step : steps_) {
+            if (!is_norm(step) || !step.node.linearised) continue;
+            ops_.axpy(engine_->threads, step.norm.c, 1.0f, statistics_of(step, 2), gradient + step.node.weight_offset);
+            ops_.axpy(engine_->threads, step.norm.c, 1.0f, statistics_of(step, 3), gradient + step.node.bias_offset);
+        }
+    });
 }
 
 void Plan::jacobian(float* rows) {
@@ -631,34 +652,51 @@ void Plan::jacobian(float* rows) {
     }
 }
 
-// Forward and jvp step by step, so that a convolution reads its input once for both.
+// Forward and jvp step by step, so that a convolution reads its input once for both. The scores of a micro-batch leave beside the next one.
 void Plan::predict(const lqf_vector* delta, const float* images, int n, float* scores) {
     Threads& threads = engine_->threads;
-    const int64_t count = int64_t(n) * classes();
-    float *base = scores_.as<float>(), *change = base + int64_t(max_batch_) * classes();
+    Queue* queue = engine_->queue.get();
+    const size_t bytes = size_t(n) * size_t(classes()) * sizeof(float);
     const bool moves = values_.back().tangent;
-    if (moves) pack(delta);
+    images = arrive(images, n);
+    float* outbox = queue ? queue->outbox(bytes) : scores;
+    const float* packs = moves ? to_pack(delta) : nullptr;
     images_ = n;
-    for (int first = 0; first < images_; first += micro_) {
-        const int m = micro_batch_at(first);
-        import_images(images, first, m);
-        for (const Step& step : steps_) {
-            if (has_weights(step.node) && (step.node.linearised || x_dot(step.in0))) {
-                ops_.conv2d_with_jvp(threads, batch(step.conv, m), x(step.in0, first), x_dot(step.in0), w0(step),
-                                     delta_of(step), epilogue(step, first), step.in1 >= 0 ? x_dot(step.in1) : nullptr,
-                                     x(step.out, first), scratch(values_[size_t(step.out)].x_dot));
-            } else {
-                forward_step(step, first, m);
-                jvp_step(step, first, m);
+    replay(kPredict, images, packs, outbox, [&] {
+        if (packs) pack(packs);
+        for (int first = 0; first < images_; first += micro_) {
+            const int m = micro_batch_at(first);
+            import_images(images, first, m);
+            for (const Step& step : steps_) predict_step(step, first, m);
+            const int64_t at = int64_t(first) * classes(), count = int64_t(m) * classes();
+            float *base = scores_.as<float>() + at, *change = base + int64_t(max_batch_) * classes();
+            ops_.export_outputs(threads, m, classes(), x(int(values_.size()) - 1, first), base);
+            if (moves) {
+                ops_.export_outputs(threads, m, classes(), scratch(values_.back().x_dot), change);
+                ops_.axpy(threads, count, 1.0f, change, base);
             }
+            if (queue)
+                queue->depart(outbox + at, base, size_t(count) * sizeof(float));
+            else
+                ops_.copy_out(outbox + at, base, size_t(count) * sizeof(float));
         }
-        if (moves)
-            ops_.export_outputs(threads, m, classes(), scratch(values_.back().x_dot),
-                                change + int64_t(first) * classes());
+        if (queue) queue->settle();
+    });
+    if (moves) packed_delta_ = delta->revision;
+    if (!queue) return;
+    queue->synchronise();
+    std::memcpy(scores, outbox, bytes);
+}
+
+void Plan::predict_step(const Step& step, int first, int m) {
+    if (!has_weights(step.node) || !(step.node.linearised || x_dot(step.in0))) {
+        forward_step(step, first, m);
+        jvp_step(step, first, m);
+        return;
     }
-    outputs(base);
-    if (moves) ops_.axpy(threads, count, 1.0f, change, base);
-    ops_.copy_out(scores, base, size_t(count) * sizeof(float));
+    ops_.conv2d_with_jvp(engine_->threads, batch(step.conv, m), x(step.in0, first), x_dot(step.in0), w0(step),
+                         delta_of(step), epilogue(step, first), step.in1 >= 0 ? x_dot(step.in1) : nullptr,
+                         x(step.out, first), scratch(values_[size_t(step.out)].x_dot));
 }
 
 void Plan::each_input(const std::function<void(const Step&, const Conv2d&, const float*)>& at) {
@@ -703,7 +741,7 @@ namespace {
 int32_t with(lqf_plan* plan, const std::function<void(Plan&)>& body) {
     return guard([&] {
         LQF_CHECK(plan, "plan is null");
-        std::lock_guard<std::mutex> lock(plan->plan.engine().busy);
+        const Session session(plan->plan.engine());
         body(plan->plan);
     });
 }
@@ -738,14 +776,16 @@ int32_t lqf_plan_compile(lqf_engine* engine, const lqf_node* nodes, int32_t coun
         std::vector<std::string> split;
         for (const char* end; (end = std::strchr(names, '\n')); names = end + 1) split.emplace_back(names, end);
         LQF_CHECK(int(split.size()) == count, "%d names for %d nodes", int(split.size()), count);
-        std::lock_guard<std::mutex> lock(engine->engine->busy);
+        const Session session(*engine->engine);
         *out = new lqf_plan{Plan(engine->engine, std::vector<lqf_node>(nodes, nodes + count), split, channels, height,
                                  width, parameters, max_batch)};
     });
 }
 
 int32_t lqf_plan_destroy(lqf_plan* plan) {
-    return guard([&] { delete plan; });
+    return guard([&] {
+        if (plan) destroy(plan, plan->plan.shared_engine());
+    });
 }
 
 int32_t lqf_plan_describe(lqf_plan* plan, char* text, int64_t capacity) {

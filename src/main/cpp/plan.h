@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine.h"
+#include "replays.h"
 
 namespace lqf {
 
@@ -50,7 +51,7 @@ public:
     Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, const std::vector<std::string>& names,
          int channels, int height, int width, const lqf_vector* parameters, int max_batch);
 
-    // All of these want engine().busy to be held.
+    // All of these want a Session. images and scores are the host's.
     void set_parameters(const lqf_vector* parameters);
     void forward(const float* images, int n);
     void outputs(float* out);
@@ -58,7 +59,7 @@ public:
     void jvp(const lqf_vector* delta, float* out);
     void vjp(const float* cotangent, float* gradient);
     void jacobian(float* rows);
-    void predict(const lqf_vector* delta, const float* images, int n, float* scores);  // images and scores: host
+    void predict(const lqf_vector* delta, const float* images, int n, float* scores);
 
     // Walks back from cotangent [n, C] of images first ... first + n - 1 of the last forward, n <= micro_batch(); at every linearised
     // conv2d calls at(step, conv, x, y_bar).
@@ -93,10 +94,18 @@ private:
     void place_buffers();
     std::vector<int> readers() const;
 
-    void pack(const lqf_vector* delta);
+    enum Verb { kForward, kJvp, kVjp, kPredict };
+
+    const float* arrive(const float* images, int n);  // to the device
+    void replay(Verb verb, const void* in0, const void* in1, const void* out, const std::function<void()>& work) {
+        replays_.run(engine_->queue.get(), {verb, images_, in0, in1, out, engine_->scratch.as<void>()}, work);
+    }
+    const float* to_pack(const lqf_vector* delta);  // null if it is packed
+    void pack(const float* delta);
     void import_images(const float* images, int first, int m);
     void forward_step(const Step& step, int first, int m);
     void jvp_step(const Step& step, int first, int m);
+    void predict_step(const Step& step, int first, int m);
     Epilogue epilogue(const Step& step, int first) const;
 
     int micro_batch_at(int first) const { return std::min(micro_, images_ - first); }
@@ -124,6 +133,7 @@ private:
     Memory kept_, weights_, deltas_, argmax_, statistics_;
     int64_t packed_delta_ = 0;  // revision of the vector in deltas_
     Memory scores_;             // of predict: f(x; w0) and J delta, [2, max_batch, C]
+    Replays replays_;           // of all verbs
 };
 
 }  // namespace lqf

@@ -10,7 +10,7 @@ namespace {
 int32_t with(lqf_vector* vector, const std::function<void(const Ops&, Threads&)>& body) {
     return guard([&] {
         LQF_CHECK(vector, "vector is null");
-        std::lock_guard<std::mutex> lock(vector->engine->busy);
+        const Session session(*vector->engine);
         body(vector->engine->ops, vector->engine->threads);
     });
 }
@@ -35,7 +35,7 @@ int32_t lqf_vector_create(lqf_engine* engine, int64_t length, lqf_vector** out) 
         LQF_CHECK(engine && out, "engine or out is null");
         LQF_CHECK(length >= 0 && length < (int64_t(1) << 46), "length is %lld", (long long)length);
         const auto& e = engine->engine;
-        std::lock_guard<std::mutex> lock(e->busy);
+        const Session session(*e);
         Memory memory(*e, size_t(length) * sizeof(float), "a vector");
         e->ops.fill(e->threads, length, 0.0f, memory.as<float>());
         *out = new lqf_vector{e, length, std::move(memory)};
@@ -43,7 +43,9 @@ int32_t lqf_vector_create(lqf_engine* engine, int64_t length, lqf_vector** out) 
 }
 
 int32_t lqf_vector_destroy(lqf_vector* vector) {
-    return guard([&] { delete vector; });
+    return guard([&] {
+        if (vector) destroy(vector, vector->engine);
+    });
 }
 
 int32_t lqf_vector_write(lqf_vector* vector, int64_t offset, const float* source, int64_t count) {

@@ -1,8 +1,9 @@
-// The device: its stream and memory, and the table of ops.
+// The device and its table of ops.
 #include <cstdio>
 #include <string>
 
 #include "backend.h"
+#include "device_queue.h"
 #include "layout.cuh"
 
 namespace lqf::gpu {
@@ -20,10 +21,6 @@ struct Device {
     cudaDeviceProp properties{};
     int driver = 0;
     std::string description;
-    cudaStream_t stream{};
-    std::recursive_mutex scratch_mutex;
-    void* scratch = nullptr;
-    size_t scratch_bytes = 0;
 
     Device();
 };
@@ -54,7 +51,6 @@ Device::Device() {
     if (properties.major < kMinMajor || (properties.major == kMinMajor && properties.minor < kMinMinor))
         unavailable(std::string(properties.name) + " has compute capability " + capability + ", needed is " +
                     std::to_string(kMinMajor) + "." + std::to_string(kMinMinor) + " or newer; use device cpu");
-    CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
     char text[400];
     std::snprintf(text, sizeof text, "%s, compute capability %s, %d multiprocessors, %.1f GB, CUDA %s", properties.name,
                   capability.c_str(), properties.multiProcessorCount, double(properties.totalGlobalMem) / 1e9,
@@ -70,62 +66,11 @@ Device& device() {
 
 const char* describe() { return device().description.c_str(); }
 
-}  // namespace
-
-cudaStream_t stream() { return device().stream; }
-
-void synchronise() { CUDA_CHECK(cudaStreamSynchronize(stream())); }
-
-Scratch::Scratch(size_t bytes) : lock_(device().scratch_mutex) {
-    Device& d = device();
-    if (bytes > d.scratch_bytes) {
-        synchronise();
-        release(d.scratch);
-        d.scratch = nullptr;
-        d.scratch_bytes = 0;
-        d.scratch = allocate(bytes);
-        if (!d.scratch) {
-            size_t free = 0, all = 0;
-            memory(&free, &all);
-            char text[160];
-            std::snprintf(text, sizeof text,
-                          "no memory for the scratch of an op: %.1f MB asked for, %.1f MB free of %.1f MB; use a "
-                          "smaller batch",
-                          double(bytes) / 1e6, double(free) / 1e6, double(all) / 1e6);
-            throw Error(LQF_OUT_OF_MEMORY, text);
-        }
-        d.scratch_bytes = bytes;
-    }
-    memory_ = d.scratch;
+Queue* open_queue(void* const* stream) {
+    if (!stream) return new DeviceQueue(nullptr);
+    const auto given = static_cast<cudaStream_t>(*stream);
+    return new DeviceQueue(&given);
 }
-
-void* allocate(size_t bytes) {
-    void* memory = nullptr;
-    const cudaError_t error = cudaMalloc(&memory, bytes);
-    if (error == cudaErrorMemoryAllocation) return nullptr;
-    CUDA_CHECK(error);
-    return memory;
-}
-
-// No checks: a failure here would hide the one that made us clean up.
-void release(void* memory) {
-    cudaStreamSynchronize(stream());  // kernels that use it may still wait their turn
-    cudaFree(memory);
-}
-
-void copy_in(void* device, const void* host, size_t bytes) {
-    CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream()));
-    synchronise();  // the host's memory is the caller's again
-}
-
-void copy_out(void* host, const void* device, size_t bytes) {
-    CUDA_CHECK(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream()));
-    synchronise();
-}
-
-void memory(size_t* free, size_t* all) { CUDA_CHECK(cudaMemGetInfo(free, all)); }
-
-namespace {
 
 // In the order of ops.h. NOTE: an initialiser list, so that an op left out does not compile (-Wmissing-field-initializers).
 const Ops& table() {
@@ -139,6 +84,7 @@ const Ops& table() {
         copy_in,
         copy_out,
         memory,
+        open_queue,
         import_images,
         export_outputs,
         import_cotangent,

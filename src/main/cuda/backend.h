@@ -1,9 +1,8 @@
 // The ops of the device table, one file each; what they do is said in ops.h. The same sources make liblqf_cuda (nvcc) and liblqf_emulator
-// (g++). Every op only queues its kernels in stream(); what returns a number to the host waits for it.
+// (g++). Every op only queues its kernels in stream(), and makes the same ones at every call with the same arguments, so that they can be
+// captured; what returns a number to the host waits for it. The queue itself: device_queue.h.
 #ifndef LQF_GPU_BACKEND_H
 #define LQF_GPU_BACKEND_H
-
-#include <mutex>
 
 #include "error.h"
 #include "gpu.cuh"
@@ -14,13 +13,13 @@ namespace lqf::gpu {
 
 // ---- the device
 
-cudaStream_t stream();  // in which all ops run, in the order of their calls
+cudaStream_t stream();  // in which this thread's ops run, in the order of their calls
 
 // Waits until everything queued so far is done.
 void synchronise();
 
-// Device memory for the length of one op, at least bytes long and aligned to 256. One op at a time holds it: the kernels that use it are
-// queued before the next op's.
+// Device memory for the length of one op, at least bytes long and aligned to 256: the kernels that use it join the queue before the next
+// op's. Its address is the same at every call with the same shapes, once it is large enough.
 class Scratch {
 public:
     explicit Scratch(size_t bytes);
@@ -30,7 +29,6 @@ public:
     }
 
 private:
-    std::unique_lock<std::recursive_mutex> lock_;
     void* memory_;
 };
 
@@ -39,7 +37,7 @@ constexpr size_t padded(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
 void* allocate(size_t bytes);
 void release(void* memory);
-void copy_in(void* device, const void* host, size_t bytes);
+void copy_in(void* device, const void* host, size_t bytes);  // in stream(); the host's memory is the caller's again
 void copy_out(void* host, const void* device, size_t bytes);
 void memory(size_t* free, size_t* all);
 

@@ -14,6 +14,7 @@
 #include "emulator/runtime.h"
 #endif
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
@@ -89,11 +90,14 @@ T& shared() {
 
 // ---- launch. The arguments are converted to the kernel's parameter types. A grid of no blocks is nothing to do.
 
+inline std::atomic<int64_t> launches{0};  // by the host, in this process
+
 #ifdef __CUDACC__
 template <typename... P, typename... A>
 void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
             A... arguments) {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+    launches++;
     if (shared_bytes > (48 << 10))
         check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
                                    int(shared_bytes)),
@@ -107,22 +111,26 @@ void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_
 }
 #elif defined(LQF_PTX)  // in place of the kernel the PTX that nvcc made of it
 template <typename... P, typename... A>
-void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t,
+void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
             A... arguments) {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+    launches++;
     const std::tuple<P...> values(static_cast<P>(arguments)...);
-    std::apply(
-        [&](const P&... value) {
-            ptx::launch(reinterpret_cast<const void*>(kernel), name, grid, block, shared_bytes,
-                        std::vector<ptx::Argument>{ptx::Argument{&value, sizeof value}...});
-        },
-        values);
+    emulator::enqueue(stream, emulator::Work::kernel, [=] {
+        std::apply(
+            [&](const P&... value) {
+                ptx::launch(reinterpret_cast<const void*>(kernel), name, grid, block, shared_bytes,
+                            std::vector<ptx::Argument>{ptx::Argument{&value, sizeof value}...});
+            },
+            values);
+    });
 }
 #else
 template <typename... P, typename... A>
 void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
             A... arguments) {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+    launches++;
     emulator::launch(stream, name, grid, block, shared_bytes, [=] { kernel(static_cast<P>(arguments)...); });
 }
 #endif

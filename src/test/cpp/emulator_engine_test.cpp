@@ -82,6 +82,7 @@ struct EmulatedEngine {
         OK(lqf_vector_destroy(v));
         return values;
     }
+    Queue::Counts counts() { return engine.engine->queue->counts(); }
     int32_t compile(lqf_vector* w0, int max_batch, lqf_plan** plan) {
         return lqf_plan_compile(&engine, network.nodes.data(), int(network.nodes.size()), "a\nb\nc\nd\ne\nf\n", 3, 9, 7,
                                 w0, max_batch, plan);
@@ -141,7 +142,7 @@ TEST_CASE("the bits do not depend on the order of threads, the arrival of copies
     for (const float value : expected) REQUIRE(std::isfinite(value));
     for (const char* order : {"forward", "reversed", "random"})
         for (const char* copies : {"late", "early"})
-            for (const char* streams : {"early", "late"}) {
+            for (const char* streams : {"now", "late", "copies-first", "kernels-first", "random"}) {
                 CAPTURE(order);
                 CAPTURE(copies);
                 CAPTURE(streams);
@@ -175,14 +176,14 @@ TEST_CASE("without memory on the device an error says how much there is, and the
 TEST_CASE("an op without memory for its scratch says so, and the next one runs") {
     const Ops& ops = emulator_ops();
     Threads threads(1);
-    const int side = 5000;
-    const Floats image(size_t(side) * side);
-    float* x = static_cast<float*>(ops.allocate(4 * sizeof(float)));
+    Conv2d c{};
+    c.n = c.oc = 5000, c.oh = c.ow = 1;
+    float* x = static_cast<float*>(ops.allocate(8 * sizeof(float)));
     {
         const Setting memory("LQF_EMULATOR_MEMORY", "1000000");
         std::string text;
         try {
-            ops.import_images(threads, 1, 1, side, side, image.data(), x);
+            ops.kron_output(threads, c, x, true, nullptr, 0);
         } catch (const Error& error) {
             CHECK(error.status == LQF_OUT_OF_MEMORY);
             text = error.what();
@@ -192,11 +193,175 @@ TEST_CASE("an op without memory for its scratch says so, and the next one runs")
         CHECK(text.find(" MB free of 1.0 MB; use a smaller batch") != std::string::npos);
     }
     const float pixel = 3;
-    ops.import_images(threads, 1, 1, 1, 1, &pixel, x);
+    ops.copy_in(x + 4, &pixel, sizeof pixel);
+    ops.import_images(threads, 1, 1, 1, 1, x + 4, x);
     Floats block(4);
     ops.copy_out(block.data(), x, 4 * sizeof(float));
     CHECK(block == Floats{3, 0, 0, 0});
     ops.release(x);
+}
+
+namespace {
+
+constexpr int kMany = 70;  // images: two micro-batches
+
+// What a service and a solver do with one plan: batches that follow each other, the verbs again and again, in vectors that stay.
+struct Loop {
+    EmulatedEngine e;
+    const size_t parameters = size_t(e.network.parameters);
+    lqf_vector *w0 = e.vector(normals(parameters, 1)), *delta = e.vector(normals(parameters, 2)),
+               *out = e.vector(Floats(kMany * kClasses)), *gradient = e.vector(Floats(parameters)),
+               *step = e.vector(Floats(parameters));
+    lqf_plan* plan = nullptr;
+    lqf_factors* factors = nullptr;
+    const Floats a = normals(kMany * kImage, 3), b = normals(kMany * kImage, 4);
+    Floats scores = Floats(kMany * kClasses);
+    std::vector<float> all;
+
+    Loop() {
+        OK(e.compile(w0, kMany, &plan));
+        OK(lqf_factors_create(plan, LQF_EXPAND, &factors));
+        OK(lqf_plan_forward(plan, a.data(), kImages));
+        OK(lqf_factors_accumulate(factors, plan, 1, 0));
+        OK(lqf_factors_invert(factors, 0.1, LQF_DAMPING_FACTORED));
+    }
+    ~Loop() {
+        lqf_plan_destroy(plan);
+        lqf_factors_destroy(factors);
+        for (lqf_vector* v : {w0, delta, out, gradient, step}) lqf_vector_destroy(v);
+    }
+    Loop(const Loop&) = delete;
+
+    void forward(const Floats& images, int n) {
+        Floats copy = images;
+        OK(lqf_plan_forward(plan, copy.data(), n));
+        std::fill(copy.begin(), copy.end(), -7.0f);  // the caller's again
+    }
+    void verbs() {
+        OK(lqf_plan_jvp(plan, delta, out));
+        OK(lqf_plan_vjp(plan, out, gradient));
+        OK(lqf_factors_precondition(factors, gradient, step));
+        OK(lqf_vector_add(delta, -0.01f, step));
+    }
+    void round() {
+        for (const Floats* images : {&a, &b}) {
+            forward(*images, kMany);
+            verbs();
+        }
+        for (const Floats* images : {&b, &a}) {
+            OK(lqf_plan_predict(plan, delta, images->data(), kMany, scores.data()));
+            all.insert(all.end(), scores.begin(), scores.end());
+        }
+    }
+    Floats read(lqf_vector* v) {
+        Floats values(size_t(v->length));
+        OK(lqf_vector_read(v, 0, values.data(), v->length));
+        return values;
+    }
+    Floats results(int rounds) {
+        for (int i = 0; i < rounds; i++) round();
+        for (lqf_vector* v : {gradient, delta}) {
+            const Floats values = read(v);
+            all.insert(all.end(), values.begin(), values.end());
+        }
+        return all;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("graphs and copies beside the computing change no bit") {
+    Floats expected;
+    {
+        const Setting refused("LQF_EMULATOR_CAPTURE", "refused");
+        Loop loop;
+        const int64_t graphs = loop.e.counts().graphs;
+        expected = loop.results(3);
+        CHECK(loop.e.counts().graphs == graphs);
+    }
+    for (const float value : expected) REQUIRE(std::isfinite(value));
+    for (const char* streams : {"now", "late", "copies-first", "kernels-first", "random"}) {
+        CAPTURE(streams);
+        const Setting setting("LQF_EMULATOR_STREAMS", streams);
+        Loop loop;
+        const int64_t graphs = loop.e.counts().graphs;
+        CHECK(same_bits(loop.results(3), expected));
+        CHECK(loop.e.counts().graphs == graphs + 3 * 10);
+    }
+}
+
+TEST_CASE("what was done before is replayed: no launch from the host and no allocation") {
+    Loop loop;
+    auto calls = [&] {
+        for (int i = 0; i < 2; i++) {  // for both buffers in which images arrive
+            loop.forward(loop.a, kMany);
+            OK(lqf_plan_jvp(loop.plan, loop.delta, loop.out));
+            OK(lqf_plan_vjp(loop.plan, loop.out, loop.gradient));
+            OK(lqf_factors_precondition(loop.factors, loop.gradient, loop.step));
+        }
+        for (int i = 0; i < 2; i++)
+            OK(lqf_plan_predict(loop.plan, loop.delta, loop.b.data(), kMany, loop.scores.data()));
+    };
+    calls();
+    const Queue::Counts before = loop.e.counts();
+    const int64_t bytes = loop.e.bytes();
+    calls();
+    const Queue::Counts after = loop.e.counts();
+    CHECK(after.launches == before.launches);
+    CHECK(after.allocations == before.allocations);
+    CHECK(after.graphs == before.graphs + 10);
+    CHECK(loop.e.bytes() == bytes);
+}
+
+TEST_CASE("another address, batch, scratch or set of parameters is no replay of the old one") {
+    Loop loop, fresh;
+    loop.round();
+    Engine& engine = *loop.e.engine.engine;
+    const Floats other = normals(loop.parameters, 9);
+    auto results = [&](Loop& l, lqf_vector* out, int n) {
+        l.forward(l.b, n);
+        OK(lqf_plan_jvp(l.plan, l.delta, out));
+        return l.read(out);
+    };
+    for (Loop* l : {&loop, &fresh}) OK(lqf_vector_write(l->delta, 0, other.data(), int64_t(other.size())));
+    lqf_vector *out = loop.e.vector(Floats(kMany * kClasses)), *same = fresh.e.vector(Floats(kMany * kClasses));
+    CHECK(same_bits(results(loop, out, kMany), results(fresh, same, kMany)));
+    CHECK(same_bits(results(loop, out, 5), results(fresh, same, 5)));
+    for (Loop* l : {&loop, &fresh}) {
+        OK(lqf_vector_write(l->w0, 0, other.data(), int64_t(other.size())));
+        OK(lqf_plan_set_parameters(l->plan, l->w0));
+    }
+    CHECK(same_bits(results(loop, out, 5), results(fresh, same, 5)));
+    const void* scratch = engine.scratch.as<void>();
+    lqf_plan* larger = nullptr;
+    OK(lqf_plan_compile(&loop.e.engine, loop.e.network.nodes.data(), int(loop.e.network.nodes.size()),
+                        "a\nb\nc\nd\ne\nf\n", 3, 90, 70, loop.w0, 64, &larger));
+    REQUIRE(engine.scratch.as<void>() != scratch);
+    CHECK(same_bits(results(loop, out, 5), results(fresh, same, 5)));
+    OK(lqf_plan_destroy(larger));
+    OK(lqf_vector_destroy(out));
+    OK(lqf_vector_destroy(same));
+}
+
+TEST_CASE("a copy waits where all pinned memory is on its way") {
+    const Setting streams("LQF_EMULATOR_STREAMS", "late");
+    EmulatedEngine e;
+    constexpr int kCopies = 20;
+    std::vector<lqf_vector*> vectors;
+    for (int i = 0; i < kCopies; i++) vectors.push_back(e.vector(Floats(3, float(i))));
+    for (int i = 0; i < kCopies; i++) CHECK(EmulatedEngine::take(vectors[size_t(i)]) == Floats(3, float(i)));
+}
+
+TEST_CASE("the engine's memory counts what its queue holds") {
+    EmulatedEngine e;
+    const int64_t before = e.bytes();
+    lqf_vector* v = e.vector(Floats(1 << 20));
+    const int64_t vector = int64_t(sizeof(float)) << 20, copies = e.bytes() - before - vector;
+    CHECK(copies == int64_t(2 * (2 << 20)));  // pinned chunks of 2 MB: 4 MB were written
+    double dot = 0;
+    OK(lqf_vector_dot(v, v, &dot));
+    CHECK(e.bytes() > before + vector + copies);  // scratch of the partial sums
+    OK(lqf_vector_destroy(v));
 }
 
 }  // namespace lqf::testing

@@ -14,10 +14,6 @@
 
 namespace lqf::emulator {
 
-struct Stream {
-    std::vector<std::function<void()>> waiting;
-};
-
 namespace {
 
 struct Card {
@@ -47,33 +43,24 @@ size_t capacity() {
     return bytes ? std::strtoull(bytes, nullptr, 10) : size_t(64) << 30;
 }
 
-bool late_streams() {
-    const char* streams = std::getenv("LQF_EMULATOR_STREAMS");
-    return streams && std::strcmp(streams, "late") == 0;
-}
-
 struct Allocations {
     std::mutex mutex;
     std::map<void*, size_t> bytes;
     size_t total = 0;
 };
 
+// NOTE: never destroyed: a JVM may free memory while it exits.
 Allocations& allocations() {
-    static Allocations& instance = *new Allocations;  // never destroyed: a JVM may free memory while it exits
+    static Allocations& instance = *new Allocations;
     return instance;
 }
 
-void do_or_queue(Stream* stream, std::function<void()> work) {
-    if (stream && late_streams())
-        stream->waiting.push_back(std::move(work));
-    else
-        work();
+Allocations& pinned() {
+    static Allocations& instance = *new Allocations;
+    return instance;
 }
 
-}  // namespace
-
-bool is_device_memory(const void* address, size_t bytes) {
-    Allocations& a = allocations();
+bool holds(Allocations& a, const void* address, size_t bytes) {
     std::lock_guard<std::mutex> lock(a.mutex);
     auto after = a.bytes.upper_bound(const_cast<void*>(address));
     if (after == a.bytes.begin()) return false;
@@ -81,11 +68,16 @@ bool is_device_memory(const void* address, size_t bytes) {
     return size_t(static_cast<const char*>(address) - static_cast<char*>(begin)) + bytes <= length;
 }
 
+}  // namespace
+
+bool is_device_memory(const void* address, size_t bytes) { return holds(allocations(), address, bytes); }
+bool is_pinned_memory(const void* address, size_t bytes) { return holds(pinned(), address, bytes); }
+
 size_t shared_bytes_limit() { return card().shared_kib << 10; }
 
 void launch(Stream* stream, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
             std::function<void()> body) {
-    do_or_queue(stream, [=] {
+    enqueue(stream, Work::kernel, [=] {
         auto thread = [](void* closure) { (*static_cast<const std::function<void()>*>(closure))(); };
         run(kernel, grid, block, shared_bytes, thread, const_cast<std::function<void()>*>(&body));
     });
@@ -95,37 +87,45 @@ void launch(Stream* stream, const char* kernel, dim3 grid, dim3 block, size_t sh
 
 using namespace lqf::emulator;
 
-const char* cudaGetErrorName(cudaError_t error) {
-    switch (error) {
-        case cudaSuccess:
-            return "cudaSuccess";
-        case cudaErrorInvalidValue:
-            return "cudaErrorInvalidValue";
-        case cudaErrorMemoryAllocation:
-            return "cudaErrorMemoryAllocation";
-        case cudaErrorInsufficientDriver:
-            return "cudaErrorInsufficientDriver";
-        case cudaErrorNoDevice:
-            return "cudaErrorNoDevice";
-    }
-    return "unknown error";
+namespace {
+
+struct ErrorText {
+    cudaError_t error;
+    const char *name, *text;
+};
+
+constexpr ErrorText kErrors[] = {
+    {cudaSuccess, "cudaSuccess", "no error"},
+    {cudaErrorInvalidValue, "cudaErrorInvalidValue", "invalid argument"},
+    {cudaErrorMemoryAllocation, "cudaErrorMemoryAllocation", "out of memory"},
+    {cudaErrorInsufficientDriver, "cudaErrorInsufficientDriver",
+     "CUDA driver version is insufficient for CUDA runtime version"},
+    {cudaErrorNoDevice, "cudaErrorNoDevice", "no CUDA-capable device is detected"},
+    {cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported",
+     "operation not permitted when stream is capturing"},
+    {cudaErrorStreamCaptureInvalidated, "cudaErrorStreamCaptureInvalidated",
+     "operation failed due to a previous error during capture"},
+    {cudaErrorStreamCaptureMerge, "cudaErrorStreamCaptureMerge",
+     "operation would result in a merge of separate capture sequences"},
+    {cudaErrorStreamCaptureUnmatched, "cudaErrorStreamCaptureUnmatched", "capture was not ended in the same stream"},
+    {cudaErrorStreamCaptureUnjoined, "cudaErrorStreamCaptureUnjoined", "capturing stream has unjoined work"},
+    {cudaErrorStreamCaptureIsolation, "cudaErrorStreamCaptureIsolation",
+     "dependency created on uncaptured work in another stream"},
+    {cudaErrorCapturedEvent, "cudaErrorCapturedEvent", "operation not permitted on an event last recorded in capture"},
+};
+
+const ErrorText& text_of(cudaError_t error) {
+    static constexpr ErrorText unknown{cudaSuccess, "unknown error", "unknown error"};
+    for (const ErrorText& e : kErrors)
+        if (e.error == error) return e;
+    return unknown;
 }
 
-const char* cudaGetErrorString(cudaError_t error) {
-    switch (error) {
-        case cudaSuccess:
-            return "no error";
-        case cudaErrorInvalidValue:
-            return "invalid argument";
-        case cudaErrorMemoryAllocation:
-            return "out of memory";
-        case cudaErrorInsufficientDriver:
-            return "CUDA driver version is insufficient for CUDA runtime version";
-        case cudaErrorNoDevice:
-            return "no CUDA-capable device is detected";
-    }
-    return "unknown error";
-}
+}  // namespace
+
+const char* cudaGetErrorName(cudaError_t error) { return text_of(error).name; }
+const char* cudaGetErrorString(cudaError_t error) { return text_of(error).text; }
+cudaError_t cudaGetLastError() { return cudaSuccess; }  // no error here lasts
 
 cudaError_t cudaGetDeviceCount(int* count) {
     const std::string device = device_setting();
@@ -167,6 +167,7 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 }
 
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
+    if (const cudaError_t error = outside_of_capture()) return error;
     constexpr size_t kAlignment = 256;
     Allocations& a = allocations();
     std::lock_guard<std::mutex> lock(a.mutex);
@@ -182,6 +183,7 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
 
 cudaError_t cudaFree(void* memory) {
     if (!memory) return cudaSuccess;
+    if (const cudaError_t error = outside_of_capture()) return error;
     Allocations& a = allocations();
     std::lock_guard<std::mutex> lock(a.mutex);
     auto found = a.bytes.find(memory);
@@ -193,35 +195,43 @@ cudaError_t cudaFree(void* memory) {
     return cudaSuccess;
 }
 
-cudaError_t cudaMallocHost(void** memory, size_t bytes) {
+cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
+    if (const cudaError_t error = outside_of_capture()) return error;
     *memory = std::malloc(std::max<size_t>(bytes, 1));
-    return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
+    if (!*memory) return cudaErrorMemoryAllocation;
+    std::memset(*memory, 0xff, bytes);
+    std::lock_guard<std::mutex> lock(pinned().mutex);
+    pinned().bytes[*memory] = bytes;
+    return cudaSuccess;
 }
 
 cudaError_t cudaFreeHost(void* memory) {
+    if (!memory) return cudaSuccess;
+    if (const cudaError_t error = outside_of_capture()) return error;
+    std::lock_guard<std::mutex> lock(pinned().mutex);
+    if (pinned().bytes.erase(memory) == 0) return cudaErrorInvalidValue;
     std::free(memory);
     return cudaSuccess;
 }
 
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-    *stream = new Stream;
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* memory) {
+    attributes->device = 0;
+    attributes->type = is_device_memory(memory, 1)   ? cudaMemoryTypeDevice
+                       : is_pinned_memory(memory, 1) ? cudaMemoryTypeHost
+                                                     : cudaMemoryTypeUnregistered;
     return cudaSuccess;
 }
 
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-    delete stream;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-    std::vector<std::function<void()>> work;
-    work.swap(stream->waiting);
-    for (auto& item : work) item();
-    return cudaSuccess;
-}
-
+// Copies are strict where a GPU is not: beside the host's work only pinned memory can be copied, from any other the call would wait.
 cudaError_t cudaMemcpyAsync(void* target, const void* source, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
-    do_or_queue(stream, [=] {
+    const void* host = kind == cudaMemcpyHostToDevice ? source : kind == cudaMemcpyDeviceToHost ? target : nullptr;
+    if (stream && host && !is_pinned_memory(host, bytes))
+        fault("cudaMemcpyAsync: the %zu bytes on the host are not pinned", bytes);
+    enqueue(stream, Work::copy, [=] {
+        for (const void* device : {kind == cudaMemcpyHostToDevice ? nullptr : source,
+                                   kind == cudaMemcpyDeviceToHost ? nullptr : static_cast<const void*>(target)})
+            if (device && bytes > 0 && !is_device_memory(device, bytes))
+                fault("cudaMemcpyAsync: %zu bytes at an address that is not the device's", bytes);
         std::memcpy(target, source, bytes);
         if (kind != cudaMemcpyDeviceToHost) hook_host_write(target, bytes);
     });
@@ -229,7 +239,7 @@ cudaError_t cudaMemcpyAsync(void* target, const void* source, size_t bytes, cuda
 }
 
 cudaError_t cudaMemsetAsync(void* target, int byte, size_t bytes, cudaStream_t stream) {
-    do_or_queue(stream, [=] {
+    enqueue(stream, Work::kernel, [=] {
         std::memset(target, byte, bytes);
         hook_host_write(target, bytes);
     });

@@ -305,6 +305,9 @@ void* __tsan_memset(void* to, int byte, unsigned long n) {
     lqf::emulator::touch(to, n, true, LQF_PLACE);
     return std::memset(to, byte, n);
 }
-// Guards of function-local statics, in host code of the same files.
+// Guards of function-local statics and counters, in host code of the same files.
 unsigned char __tsan_atomic8_load(const unsigned char* p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
+long __tsan_atomic64_load(const long* p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
+long __tsan_atomic64_fetch_add(long* p, long v, int) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }
+long __tsan_atomic64_fetch_sub(long* p, long v, int) { return __atomic_fetch_sub(p, v, __ATOMIC_SEQ_CST); }
 }
