@@ -39,7 +39,8 @@ struct Planes {
     int n, source_blocks, source_h, source_w, target_blocks, target_h, target_w;
 };
 
-// What one thread brings in for every stage: of its pixel two quads of each source, of its filter one quad of each weight.
+// What one thread brings in for every stage: of its pixel two quads of each source, of its filter one quad of each weight. A tangent that
+// is null is zero; its primal, which has the same shape, is what zeros are asked from.
 template <int kSources>
 class Loader {
 public:
@@ -67,10 +68,10 @@ public:
 #pragma unroll
         for (int quad = 0; quad < kQuads; quad += kBlockThreads / kPixels) {
             load_pixel(stage, quad + pixel_quad());
-            for (int i = 0; i < kBlockThreads / kPixels; i++) pixel_cursor_.next(walk_, planes_.source_blocks);
+            pixel_cursor_.advance(walk_, planes_.source_blocks, kBlockThreads / kPixels);
         }
         load_filter(stage);
-        for (int i = 0; i < kQuads; i++) filter_cursor_.next(walk_, planes_.source_blocks);
+        filter_cursor_.advance(walk_, planes_.source_blocks, kQuads);
     }
 
 private:
@@ -85,21 +86,20 @@ private:
         const bool inside = pixel_cursor_.inside(walk_) && unsigned(h) < unsigned(planes_.source_h) &&
                             unsigned(v) < unsigned(planes_.source_w);
         const int offset = inside ? ((pixel_cursor_.block * planes_.source_h + h) * planes_.source_w + v) * kBlock : 0;
-        copy(stage.x[0][quad][pixel()], p_.x, image_offset_ + offset, inside);
-        if (kSources == 2) copy(stage.x[kSources - 1][quad][pixel()], p_.x_dot, image_offset_ + offset, inside);
+        ptx::copy_async16(stage.x[0][quad][pixel()], p_.x + image_offset_ + offset, !inside);
+        if (kSources == 1) return;
+        const float* x_dot = p_.x_dot ? p_.x_dot : p_.x;
+        ptx::copy_async16(stage.x[kSources - 1][quad][pixel()], x_dot + image_offset_ + offset, !inside || !p_.x_dot);
     }
 
     __device__ void load_filter(Stage<kSources>& stage) {
         const bool inside = filter_cursor_.inside(walk_);
         const int quad = filter_cursor_.weight_quad(walk_, planes_.source_blocks);
         const int offset = inside ? quad * filter_stride_ + filter_offset_ : 0;
-        copy(stage.w[0][filter_quad()][filter()], p_.w, offset, inside);
-        if (kSources == 2) copy(stage.w[kSources - 1][filter_quad()][filter()], p_.delta, offset, inside);
-    }
-
-    // A null source is zero; something readable stands in for it.
-    __device__ void copy(float* shared, const float* source, int offset, bool inside) {
-        ptx::copy_async16(shared, source ? source + offset : p_.y ? p_.y : p_.y_dot, !(inside && source));
+        ptx::copy_async16(stage.w[0][filter_quad()][filter()], p_.w + offset, !inside);
+        if (kSources == 1) return;
+        const float* delta = p_.delta ? p_.delta : p_.w;
+        ptx::copy_async16(stage.w[kSources - 1][filter_quad()][filter()], delta + offset, !inside || !p_.delta);
     }
 
     const Walk& walk_;
@@ -143,14 +143,15 @@ __device__ __forceinline__ void split(float4 v, float (&lanes)[4]) {
     lanes[0] = v.x, lanes[1] = v.y, lanes[2] = v.z, lanes[3] = v.w;
 }
 
-// 8 pixels x 4 channels a thread: pixels thread % 16 + 16 i, channels 4 (thread / 16) ... + 3.
+// 8 pixels x 4 channels a thread: pixels row + 16 i, channels 4 column ... 4 column + 3. A warp is 8 rows x 4 columns. Lanes 2k and 2k + 1
+// share a row, lanes k and k + 2 a column: a 16-byte load of either takes half the passes where the hardware merges equal addresses.
 template <bool kPrimal, bool kTangent>
 class Fp32 {
     static constexpr int kRows = 8, kColumns = 4, kApart = 16;
 
 public:
     __device__ void multiply(const Stage<kTangent ? 2 : 1>& stage) {
-        const int row = int(threadIdx.x) % kApart, column = int(threadIdx.x) / kApart * kColumns;
+        const int row = thread_row(), column = thread_column() * kColumns;
 #pragma unroll 1  // more would hoist loads out of registers' reach
         for (int quad = 0; quad < kQuads; quad++) {
             float w[4][kColumns], delta[4][kColumns];  // [lane][channel]
@@ -182,13 +183,22 @@ public:
     }
 
     __device__ void write(const Writer<kPrimal, kTangent>& to, int first_pixel, int first_filter) const {
-        const int m = first_pixel + int(threadIdx.x) % kApart;
-        const int channel = first_filter + int(threadIdx.x) / kApart * kColumns;
+        const int m = first_pixel + thread_row(), channel = first_filter + thread_column() * kColumns;
 #pragma unroll
         for (int i = 0; i < kRows; i++) to.write(m + kApart * i, channel, sum_[i], sum_dot_[i]);
     }
 
 private:
+    // Bits of the thread's number: row 1, 2, 3, 5; column 0, 4, 6, 7.
+    static __device__ int thread_row() {
+        const int t = int(threadIdx.x);
+        return (t >> 1 & 7) | (t >> 2 & 8);
+    }
+    static __device__ int thread_column() {
+        const int t = int(threadIdx.x);
+        return (t & 1) | (t >> 3 & 2) | (t >> 4 & 12);
+    }
+
     Floats<kColumns> sum_[kRows] = {}, sum_dot_[kRows] = {};
 };
 
@@ -314,12 +324,11 @@ __global__ void __launch_bounds__(kBlockThreads, 2) conv2d_kernel(Conv2d c, Conv
     if (steps > 0) loader.load(s.stages[0]);
     ptx::copy_commit();
     for (int step = 0; step < steps; step++) {
+        ptx::copy_wait<0>();
+        __syncthreads();  // this step's copies are here, and the other stage has been read
         if (step + 1 < steps) loader.load(s.stages[(step + 1) % kStages]);
         ptx::copy_commit();
-        ptx::copy_wait<1>();
-        __syncthreads();
         product.multiply(s.stages[step % kStages]);
-        __syncthreads();
     }
     product.write(Writer<kPrimal, kTangent>(walk, planes, p), first_pixel, first_filter);
 }

@@ -88,16 +88,17 @@ __global__ void __launch_bounds__(kBlockThreads, 4)
     const int first_patch = int(blockIdx.x) * kPatchQuads, first_filter = int(blockIdx.y) * kFilterQuads;
     Loader loader(c, x + image * padded_channels(c.ic) * c.ih * c.iw,
                   y_bar + image * padded_channels(c.oc) * c.oh * c.ow, first_filter, first_patch);
-    const int filter = int(threadIdx.x) % 8, patch = int(threadIdx.x) / 8;  // and filter + 8, patch + 16
+    // And filter + 8, patch + 16. Lanes 2k and 2k + 1 share the filters, lanes k and k + 2 the patches: see conv2d_tile.cuh.
+    const int filter = int(threadIdx.x) / 2 % 8, patch = int(threadIdx.x) % 2 + int(threadIdx.x) / 16 * 2;
     const int steps = ceil_div(c.oh * c.ow, kPixels);
     float sum[8][8] = {};
     loader.load(s.stages[0]);
     ptx::copy_commit();
     for (int step = 0; step < steps; step++) {
+        ptx::copy_wait<0>();
+        __syncthreads();  // this step's copies are here, and the other stage has been read
         if (step + 1 < steps) loader.load(s.stages[(step + 1) % kStages]);
         ptx::copy_commit();
-        ptx::copy_wait<1>();
-        __syncthreads();
         const Stage& stage = s.stages[step % kStages];
 #pragma unroll
         for (int pixel = 0; pixel < kPixels; pixel++) {
@@ -111,7 +112,6 @@ __global__ void __launch_bounds__(kBlockThreads, 4)
 #pragma unroll
                 for (int j = 0; j < 8; j++) sum[i][j] = fmaf(u[i], v[j], sum[i][j]);
         }
-        __syncthreads();
     }
     const int quads = c.kh * c.kw * blocks_of(c.ic);
 #pragma unroll

@@ -41,12 +41,12 @@ __host__ __device__ inline Walk backward_walk(const Conv2d& c, int phase) {
 struct Cursor {
     int t, u, block;
 
-    __host__ __device__ void next(const Walk& walk, int blocks) {
-        if (++block < blocks) return;
-        block = 0;
-        if (++u < walk.taps_w) return;
-        u = 0;
-        ++t;
+    __host__ __device__ void advance(const Walk& walk, int blocks, int quads) {
+        for (block += quads; block >= blocks; block -= blocks) {
+            if (++u < walk.taps_w) continue;
+            u = 0;
+            ++t;
+        }
     }
     __host__ __device__ bool inside(const Walk& walk) const { return t < walk.taps_h; }
     // Number of this quad in the packed weights [taps][blocks].
@@ -58,7 +58,7 @@ struct Cursor {
 __host__ __device__ inline Cursor cursor_at(const Walk& walk, int blocks, int quad) {
     Cursor cursor{0, 0, 0};
     if (walk.taps_w == 0) cursor.t = walk.taps_h;  // nothing to go through
-    for (int i = 0; i < quad; i++) cursor.next(walk, blocks);
+    cursor.advance(walk, blocks, quad);
     return cursor;
 }
 

@@ -59,12 +59,15 @@ public:
             for (int j = 0; j < kColumns; j++) each(row(i), column(j), sum[i][j]);
     }
 
-    // Words of neighbouring threads are neighbours; a thread's next word is a stripe further.
+    // Words of neighbouring threads are neighbours; a thread's next word is a stripe further. Lanes 2k and 2k + 1 share the rows, lanes k and
+    // k + 2 the columns: see conv2d_tile.cuh.
     __device__ static int row(int i) {
-        return i / kWord * (kRowThreads * kWord) + int(threadIdx.x) / kColumnThreads * kWord + i % kWord;
+        const int thread = int(threadIdx.x), among = thread / 2 % 2 + thread / (2 * kColumnThreads) * 2;
+        return i / kWord * (kRowThreads * kWord) + among * kWord + i % kWord;
     }
     __device__ static int column(int j) {
-        return j / kWord * (kColumnThreads * kWord) + int(threadIdx.x) % kColumnThreads * kWord + j % kWord;
+        const int thread = int(threadIdx.x), among = thread % 2 + thread / 4 % (kColumnThreads / 2) * 2;
+        return j / kWord * (kColumnThreads * kWord) + among * kWord + j % kWord;
     }
 
     T sum[kRows][kColumns] = {};

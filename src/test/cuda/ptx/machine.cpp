@@ -5,7 +5,6 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
-#include <set>
 
 #include "memory.h"
 
@@ -89,18 +88,47 @@ struct Special {
     uint32_t value;
 };
 
-std::map<std::string, Code> load_folder() {
-    const char* folder = std::getenv("LQF_PTX");
-    if (!folder) throw Failure("LQF_PTX does not name the folder of the .ptx files");
-    static std::vector<std::unique_ptr<std::vector<Entry>>> kept;  // code points into its entries
-    std::map<std::string, Code> codes;
-    for (const auto& file : std::filesystem::directory_iterator(folder)) {
+// The compute capability in the name of a file that nvcc kept, NAME.compute_120.ptx; 0 where a build has only one.
+int capability(const std::filesystem::path& file) {
+    const std::string name = file.filename().string(), mark = ".compute_";
+    const auto at = name.find(mark);
+    return at == std::string::npos ? 0 : std::stoi(name.substr(at + mark.size()));
+}
+
+std::filesystem::path folder() {
+    const char* name = std::getenv("LQF_PTX");
+    if (!name) throw Failure("LQF_PTX does not name the folder of the .ptx files");
+    return name;
+}
+
+// The newest PTX of every file.
+std::vector<std::filesystem::path> newest_files() {
+    std::vector<std::filesystem::path> files;
+    int newest = 0;
+    for (const auto& file : std::filesystem::directory_iterator(folder())) {
         if (file.path().extension() != ".ptx") continue;
-        std::ifstream stream(file.path());
-        const std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
-        kept.push_back(std::make_unique<std::vector<Entry>>(parse(text)));
-        for (const Entry& entry : *kept.back()) codes.emplace(without_hash(entry.name), decode(entry));
+        files.push_back(file.path());
+        newest = std::max(newest, capability(file.path()));
     }
+    files.erase(std::remove_if(files.begin(), files.end(), [&](const auto& f) { return capability(f) != newest; }),
+                files.end());
+    return files;
+}
+
+std::string text_of(const std::filesystem::path& file) {
+    std::ifstream stream(file);
+    return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+}
+
+void decode_all(const std::string& text, std::map<std::string, Code>& codes) {
+    static std::vector<std::unique_ptr<std::vector<Entry>>> kept;  // code points into its entries
+    kept.push_back(std::make_unique<std::vector<Entry>>(parse(text)));
+    for (const Entry& entry : *kept.back()) codes.insert_or_assign(without_hash(entry.name), decode(entry));
+}
+
+std::map<std::string, Code> load_folder() {
+    std::map<std::string, Code> codes;
+    for (const auto& file : newest_files()) decode_all(text_of(file), codes);
     return codes;
 }
 
@@ -164,7 +192,10 @@ std::map<std::string, Code>& codes() {
     return all;
 }
 
-std::set<std::string> have_run;
+struct Launched {
+    size_t threads, shared_bytes;  // the most
+};
+std::map<std::string, Launched> have_run;
 
 }  // namespace
 
@@ -175,12 +206,27 @@ std::vector<std::string> not_run() {
     return names;
 }
 
+void edit(const std::string& file, const std::function<std::string(const std::string&)>& change) {
+    for (const auto& path : newest_files())
+        if (path.filename().string().rfind(file + ".", 0) == 0) decode_all(change(text_of(path)), codes());
+}
+
+void write_launches() {
+    std::ofstream file(folder() / "launches.csv");
+    file << "kernel,threads,shared bytes\n";
+    for (const auto& [name, launched] : have_run)
+        file << codes().at(name).entry->name << ',' << launched.threads << ',' << launched.shared_bytes << '\n';
+    if (!file.flush()) throw Failure("cannot write launches.csv");
+}
+
 void launch(const void* function, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
             const std::vector<Argument>& arguments) {
     const auto found = codes().find(mangled_name(function));
     if (found == codes().end())
         throw Failure(std::string("no PTX of ") + kernel + " (" + mangled_name(function) + "); build it by nvcc first");
-    have_run.insert(found->first);
+    Launched& most = have_run[found->first];
+    most.threads = std::max(most.threads, size_t(block.x) * block.y * block.z);
+    most.shared_bytes = std::max(most.shared_bytes, shared_bytes);
     try {
         run(found->second, grid, block, shared_bytes, arguments);
     } catch (const Failure& failure) {

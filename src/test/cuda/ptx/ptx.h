@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -131,6 +132,12 @@ void launch(const void* function, const char* kernel, dim3 grid, dim3 block, siz
 
 // Kernels that launch found in the folder and has not run yet.
 std::vector<std::string> not_run();
+
+// Puts the kernels of one file, its PTX changed, in the place of those that are known: a test of this machine plants faults.
+void edit(const std::string& file, const std::function<std::string(const std::string&)>& change);
+
+// Writes launches.csv into the folder: every kernel that ran, as nvcc named it, its most threads a block and bytes of shared memory.
+void write_launches();
 
 // The mangled name of a function of this library; if it is in an anonymous namespace, with " of " and its file.
 std::string mangled_name(const void* function);

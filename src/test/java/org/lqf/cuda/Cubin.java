@@ -8,6 +8,7 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -17,10 +18,14 @@ import java.util.TreeMap;
  * The kernels of a cubin, read without any tool of NVIDIA's: an ELF64 file with one {@code
  * .text.NAME} section a kernel and its needs in {@code .nv.info}.
  *
- * <p>An instruction of sm_75 and newer is 16 bytes: the opcode in bits 0 to 8, the width of a
- * memory access in bits 73 to 75. The opcodes were found by comparing with nvdisasm's listing.
+ * <p>An instruction of sm_75 and newer is 16 bytes: the opcode in bits 0 to 8, its predicate in
+ * bits 12 to 15 (15: never, as ptxas pads with), the width of a memory access in bits 73 to 75, the
+ * distance of a branch from bit 34 on. The opcodes were found by comparing with nvdisasm's listing,
+ * distances by the branch to itself that ends every kernel.
  */
 final class Cubin {
+
+  private static final int BRANCH = 0x147;
 
   /** Name of an opcode; several opcodes are forms of one instruction. */
   private static final Map<Integer, String> OPCODES =
@@ -44,11 +49,17 @@ final class Cubin {
           Map.entry(0x1a6, "RED"),
           Map.entry(0x1a8, "ATOMG"),
           Map.entry(0x108, "MUFU"),
-          Map.entry(0x144, "CALL"));
+          Map.entry(0x144, "CALL"),
+          Map.entry(BRANCH, "BRA"));
 
   private static final List<String> WITH_WIDTH =
       List.of("LDG", "STG", "LDS", "STS", "LDL", "STL", "LDGSTS");
 
+  private static final int INSTRUCTION = 16; // bytes
+  private static final int OPCODE = 0x1ff;
+  private static final int RESERVED =
+      1024; // bytes of shared memory that count as static since sm_90
+  private static final int NEVER = 15; // the predicate !PT
   private static final int STRING_TABLE = 3; // sh_type
   private static final int ATTRIBUTE_FRAME = 0x11; // bytes of stack
   private static final int ATTRIBUTE_REGISTERS = 0x2f;
@@ -58,15 +69,55 @@ final class Cubin {
    * One kernel.
    *
    * @param name mangled
+   * @param architecture compute capability, 80 for sm_80
    * @param registers of a thread
    * @param stack bytes of local memory of a thread; 0 unless registers spill or arrays are indexed
+   * @param staticShared bytes of shared memory, beside what a launch asks for
+   * @param code all instructions
+   * @param loops innermost first
+   */
+  record Kernel(
+      String name,
+      int architecture,
+      int registers,
+      int stack,
+      int staticShared,
+      Code code,
+      List<Loop> loops) {
+    int count(String opcode) {
+      return code.count(opcode);
+    }
+
+    /** Words that go to local memory and back. */
+    int spills() {
+      return code.counts.entrySet().stream()
+          .filter(count -> count.getKey().startsWith("LDL") || count.getKey().startsWith("STL"))
+          .mapToInt(Map.Entry::getValue)
+          .sum();
+    }
+  }
+
+  /**
+   * A stretch of instructions.
+   *
    * @param instructions all of them
    * @param counts of the known ones, memory accesses with their width in bits: {@code LDG.128}
    */
-  record Kernel(
-      String name, int registers, int stack, int instructions, Map<String, Integer> counts) {
+  record Code(int instructions, Map<String, Integer> counts) {
     int count(String opcode) {
       return counts.getOrDefault(opcode, 0);
+    }
+  }
+
+  /**
+   * From the target of a branch backwards to that branch.
+   *
+   * @param first instruction
+   * @param last instruction, the branch
+   */
+  record Loop(int first, int last, Code code) {
+    boolean contains(Loop other) {
+      return first <= other.first && other.last <= last && !equals(other);
     }
   }
 
@@ -97,21 +148,66 @@ final class Cubin {
     for (Section section : sections) {
       if (section.name.startsWith(".text.")) {
         String name = section.name.substring(".text.".length());
-        Map<String, Integer> counts = new TreeMap<>();
-        for (long at = section.offset; at < section.offset + section.size; at += 16) {
-          counts.merge(instruction(at), 1, Integer::sum);
-        }
-        counts.remove("other");
         kernels.add(
             new Kernel(
                 name,
+                architecture(),
                 registers.getOrDefault(name, 0),
                 stacks.getOrDefault(name, 0),
-                (int) (section.size / 16),
-                counts));
+                staticShared(name),
+                code(section, 0, (int) (section.size / INSTRUCTION) - 1),
+                loops(section)));
       }
     }
     return kernels;
+  }
+
+  private int architecture() {
+    return bytes.getInt(0x30) >>> 8 & 0xff; // e_flags
+  }
+
+  private int staticShared(String kernel) {
+    int bytes =
+        sections.stream()
+            .filter(s -> s.name.equals(".nv.shared." + kernel))
+            .mapToInt(s -> (int) s.size)
+            .sum();
+    return Math.max(0, bytes - (architecture() >= 90 ? RESERVED : 0));
+  }
+
+  private Code code(Section section, int first, int last) {
+    Map<String, Integer> counts = new TreeMap<>();
+    for (int i = first; i <= last; i++) {
+      counts.merge(instruction(section.offset + (long) i * INSTRUCTION), 1, Integer::sum);
+    }
+    counts.remove("other");
+    return new Code(last - first + 1, counts);
+  }
+
+  private List<Loop> loops(Section section) {
+    List<Loop> loops = new ArrayList<>();
+    for (int i = 0; i < section.size / INSTRUCTION; i++) {
+      long at = section.offset + (long) i * INSTRUCTION;
+      int target = i + 1 + jump(at);
+      if (isBranch(at) && target < i && target >= 0) {
+        loops.add(new Loop(target, i, code(section, target, i)));
+      }
+    }
+    loops.sort(Comparator.comparingInt(loop -> loop.last - loop.first));
+    return loops;
+  }
+
+  private boolean isBranch(long at) {
+    return (bytes.getLong((int) at) & OPCODE) == BRANCH;
+  }
+
+  /** Instructions from the one after the branch to its target. */
+  private int jump(long at) {
+    long low = bytes.getLong((int) at);
+    long distance = low >>> 34 | (bytes.getLong((int) at + 8) & 0x3ffff) << 30;
+    distance = distance << 16 >> 16; // 48 bits, signed
+    // In words of 4 bytes; from sm_90 on the eight lowest bits stand apart.
+    return (int) ((architecture() >= 90 ? distance << 8 | (low >>> 16 & 0xff) : distance) / 4);
   }
 
   private void readSections() {
@@ -162,11 +258,17 @@ final class Cubin {
   }
 
   private String instruction(long at) {
-    String name = OPCODES.getOrDefault((int) (bytes.getLong((int) at) & 0x1ff), "other");
+    long low = bytes.getLong((int) at);
+    String name = OPCODES.getOrDefault((int) (low & OPCODE), "other");
+    if ((low >>> 12 & 0xf) == NEVER) {
+      return "other";
+    }
     if (!WITH_WIDTH.contains(name)) {
       return name;
     }
-    int width = (int) (bytes.getLong((int) at + 8) >>> 9 & 7);
+    long high = bytes.getLong((int) at + 8);
+    boolean moved = architecture() >= 100 && name.equals("LDGSTS"); // by a bit, since sm_100
+    int width = (int) (moved ? 4 + (high >>> 10 & 3) : high >>> 9 & 7);
     return name
         + switch (width) {
           case 4 -> ".32";

@@ -11,96 +11,180 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.stream.Stream;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
+import org.lqf.cuda.Bound.Card;
+import org.lqf.cuda.Kernels.Built;
 
-/** What ptxas made of the kernels in this build, for every architecture that was built. */
+/**
+ * What ptxas made of the kernels in this build, for every architecture that was built: one, or with
+ * {@code -Dlqf.cuda.architectures=all} seven.
+ */
 class CubinBudgetTest {
 
   private static final Path KEPT = Path.of("target/cmake/nvcc"); // by src/main/cuda/CMakeLists.txt
+  private static final int REGISTERS = 64 * 1024; // of a multiprocessor
+  private static final int TENSOR_CORES = 80; // the compute capability that has cp.async too
 
-  private record Built(String file, Cubin.Kernel kernel) {
-    @Override
-    public String toString() {
-      return file + " " + kernel.name();
-    }
-  }
-
-  private static List<Built> kernels() throws IOException {
+  /** Checks every kernel whose label has a prefix; there must be one. */
+  private static void each(String prefix, Consumer<Built> check) throws IOException {
     assumeTrue(Files.isDirectory(KEPT), "no nvcc in this build: there is no machine code to read");
-    List<Built> kernels = new ArrayList<>();
-    try (Stream<Path> files = Files.list(KEPT)) {
-      for (Path file : files.filter(f -> f.toString().endsWith(".cubin")).sorted().toList()) {
-        for (Cubin.Kernel kernel : Cubin.read(file)) {
-          kernels.add(new Built(String.valueOf(file.getFileName()), kernel));
-        }
+    List<Executable> checks = new ArrayList<>();
+    for (Built built : Kernels.read(KEPT)) {
+      if (built.label().startsWith(prefix)) {
+        checks.add(() -> check.accept(built));
       }
     }
-    assertFalse(kernels.isEmpty(), KEPT + " holds no cubin");
-    return kernels;
+    assertFalse(checks.isEmpty(), KEPT + " holds no " + prefix);
+    assertAll(checks);
   }
 
-  private static Stream<Built> convolutions(String precision) throws IOException {
-    return kernels().stream().filter(k -> k.kernel.name().contains(precision));
+  private static Cubin.Code mainLoop(Built built) {
+    return Bound.innermost(built)
+        .orElseThrow(() -> new AssertionError(built + " has no loop"))
+        .code();
   }
 
-  /**
-   * The fp32 convolution with its tangent: two words around the epilogue, outside of its loops, at
-   * 128 registers. Without them one block instead of two would fit a multiprocessor.
-   */
-  private static final String DUAL = "13conv2d_kernelILNS0_9PrecisionE0ELb1ELb1E";
-
-  private static final int DUAL_STACK = 8;
+  private static void assertCount(int expected, Cubin.Code code, String opcode, Built built) {
+    assertEquals(expected, code.count(opcode), () -> built + ": " + opcode + " in " + code);
+  }
 
   @Test
   void noKernelSpillsOrIndexesRegisters() throws IOException {
-    List<Executable> checks = new ArrayList<>();
-    for (Built built : kernels()) {
-      Cubin.Kernel k = built.kernel;
-      int stack = k.name().contains(DUAL) ? DUAL_STACK : 0;
-      int words =
-          k.counts().entrySet().stream()
-              .filter(count -> count.getKey().startsWith("LDL") || count.getKey().startsWith("STL"))
-              .mapToInt(Map.Entry::getValue)
-              .sum();
-      checks.add(() -> assertTrue(k.stack() <= stack && words <= stack / 2, built + ": " + k));
-      checks.add(() -> assertTrue(k.registers() > 0 && k.registers() < 255, built + ": " + k));
-    }
-    assertAll(checks);
+    each(
+        "",
+        built -> {
+          Cubin.Kernel k = built.kernel();
+          assertEquals(0, k.stack(), built::toString);
+          assertEquals(0, k.spills(), built::toString);
+          assertTrue(k.registers() > 0 && k.registers() < 255, built::toString);
+        });
+  }
+
+  @Test
+  void everyLaunchFitsAMultiprocessor() throws IOException {
+    each(
+        "",
+        built -> {
+          assertEquals(0, built.kernel().staticShared(), built::toString);
+          assertTrue(built.threads() > 0, () -> built + " was never launched by lqf_ptx_tests");
+          assertTrue(Occupancy.of(built).blocks() > 0, built::toString);
+        });
   }
 
   @Test
   void noKernelAddsFloatsAtomically() throws IOException {
-    for (Built built : kernels()) {
-      assertEquals(0, built.kernel.count("RED") + built.kernel.count("ATOMG"), built::toString);
-    }
+    each(
+        "",
+        built ->
+            assertEquals(
+                0, built.kernel().count("RED") + built.kernel().count("ATOMG"), built::toString));
   }
 
-  /** The enumerators of Precision: fp32 0, tf32 1, bf16 2, as they stand in mangled names. */
+  /** 8 x 4 sums a thread: 12 loads for 128 FFMA, with a tangent 24 for 256 or 384. */
   @Test
-  void convolutionsLoadSixteenBytesAtATime() throws IOException {
-    List<Built> fp32 = convolutions("13conv2d_kernelILNS0_9PrecisionE0").toList();
-    assertFalse(fp32.isEmpty());
-    for (Built built : fp32) {
-      Cubin.Kernel k = built.kernel;
-      assertTrue(k.count("LDS.128") >= 2 * k.count("LDS.32"), built + ": " + k);
-      assertTrue(k.count("LDS.128") > 0, built + ": " + k);
-      assertTrue(k.count("FFMA") > 10 * k.count("LDS.128"), built + ": " + k);
-      assertTrue(k.count("LDGSTS.128") > 0, built + ": " + k);
+  void convolutionsInFp32ReadShared16BytesAtATime() throws IOException {
+    each(
+        "conv2d/conv2d_kernel<fp32",
+        built -> {
+          int products = Bound.products(built.label());
+          Cubin.Code loop = mainLoop(built);
+          assertCount(128 * products, loop, "FFMA", built);
+          assertCount(products == 1 ? 12 : 24, loop, "LDS.128", built);
+          assertNothingNarrow(loop, built);
+          assertTrue(built.kernel().registers() * 256 * 2 <= REGISTERS, built::toString);
+          assertCopies(built.kernel().code(), built);
+        });
+  }
+
+  /** 8 x 8 sums a thread, 16 deep. */
+  @Test
+  void matrixProductsReadShared16BytesAtATime() throws IOException {
+    for (String kernel :
+        List.of(
+            "conv2d_vjp_w/image_sums_kernel",
+            "gram/partial_kernel",
+            "second_moment/partial_kernel",
+            "kron_precondition/product_kernel")) {
+      each(
+          kernel,
+          built -> {
+            assertCount(1024, mainLoop(built), "FFMA", built);
+            assertCount(64, mainLoop(built), "LDS.128", built);
+            assertCount(0, mainLoop(built), "LDS.32", built);
+          });
+    }
+    each("conv2d_vjp_w/image_sums_kernel", built -> assertCopies(mainLoop(built), built));
+  }
+
+  /** 8 x 4 sums a thread, 16 deep. */
+  @Test
+  void matrixProductsInDoubleReadShared16BytesAtATime() throws IOException {
+    for (String kernel :
+        List.of(
+            "cholesky/update_kernel",
+            "cholesky/panel_kernel",
+            "cholesky_inverse/panel_kernel",
+            "cholesky_inverse/column_kernel",
+            "cholesky_inverse/product_kernel")) {
+      each(
+          kernel,
+          built -> {
+            assertCount(512, mainLoop(built), "DFMA", built);
+            assertCount(96, mainLoop(built), "LDS.128", built);
+            assertCount(0, mainLoop(built), "LDS.64", built);
+          });
     }
   }
 
+  /** 32 x 32 sums a warp in pieces of 16 x 8: 8 a depth of 8 (tf32) or 16 (bf16). */
   @Test
   void tensorCoresAreFedByMatrixLoads() throws IOException {
-    for (String precision : List.of("E1", "E2")) {
-      List<Built> built = convolutions("13conv2d_kernelILNS0_9Precision" + precision).toList();
-      assertFalse(built.isEmpty());
-      for (Built one : built) {
-        Cubin.Kernel k = one.kernel;
-        assertTrue(k.count("HMMA") > 0 && k.count("LDSM") > 0, one + ": " + k);
-      }
+    for (String precision : List.of("tf32", "bf16")) {
+      each(
+          "conv2d_" + precision + "/conv2d_kernel<" + precision,
+          built -> {
+            if (built.kernel().architecture() < TENSOR_CORES) {
+              return;
+            }
+            int products = Bound.products(built.label());
+            Cubin.Code loop = mainLoop(built);
+            assertCount((precision.equals("tf32") ? 16 : 8) * products, loop, "HMMA", built);
+            assertCount(products == 1 ? 8 : 16, loop, "LDSM", built);
+            assertNothingNarrow(loop, built);
+            assertCopies(loop, built);
+          });
     }
+  }
+
+  /**
+   * The bound of the document that bench/cuda-bounds writes, where machine code of a card is here.
+   */
+  @Test
+  void convolutionsWithTangentAreBoundedByArithmetic() throws IOException {
+    each(
+        "conv2d/conv2d_kernel<fp32,1,1,0>",
+        built -> {
+          for (Card card : Bound.CARDS) {
+            if (card.architecture() == built.kernel().architecture()) {
+              Bound bound = Bound.of(built, card).orElseThrow();
+              assertTrue(bound.fractionOfPeak() >= 0.8, () -> card + ": " + bound);
+            }
+          }
+        });
+  }
+
+  private static void assertNothingNarrow(Cubin.Code loop, Built built) {
+    for (String opcode : List.of("LDS.8", "LDS.32", "LDS.64", "LDG.8", "LDG.32", "LDG.64")) {
+      assertCount(0, loop, opcode, built);
+    }
+  }
+
+  private static void assertCopies(Cubin.Code code, Built built) {
+    assertTrue(
+        built.kernel().architecture() < TENSOR_CORES || code.count("LDGSTS.128") > 0,
+        built::toString);
+    assertCount(0, code, "LDGSTS.32", built);
   }
 }
