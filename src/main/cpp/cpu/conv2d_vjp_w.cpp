@@ -12,7 +12,7 @@ namespace lqf::cpu {
 namespace {
 
 constexpr int64_t kBufferFloats = 1280 * 1024;  // for sums of images that are worked off side by side
-constexpr int64_t kTileFloats = 48 * 1024;      // of a strip of Winograd's tiles: a share of the second-level cache
+constexpr int64_t kTileFloats = 128 * 1024;     // of a strip of Winograd's tiles: a share of the second-level cache
 constexpr int kStagedRows = 16;                 // outputs whose inputs are staged together, where taps are rows
 constexpr int kWinogradInBlocks = 8;            // of a part: as many share the transformed cotangents
 
