@@ -8,8 +8,9 @@
 namespace lqf::cpu {
 namespace {
 
-constexpr int64_t kStagedFloats = 96 * 1024;  // staged input of a task: a share of the 1 MB second-level cache
-constexpr int64_t kWeightFloats = 5 * 1024;   // weights that are swept over a task's pixels before the next ones
+constexpr int64_t kStagedFloats = 96 * 1024;    // staged input of a task: a share of the second-level cache
+constexpr int64_t kWeightFloats = 5 * 1024;     // weights that are swept over a task's pixels before the next ones
+constexpr int64_t kCachedWeights = 512 * 1024;  // more are fetched anew by every task: it then stages more
 constexpr int kTasksPerThread = 3;
 
 // How the work is cut. None of it shows in the bits: an output's chain is interrupted by exact stores at most.
@@ -75,12 +76,16 @@ int inputs(const TapConv& conv) {
 Cut cut_for(const TapConv& conv, const Reach& reach, int threads) {
     Cut cut;
     const int64_t row_floats = stage_for(conv, reach, 0, 1).row() * conv.stride * conv.in.blocks() * inputs(conv);
-    cut.rows = int(std::clamp<int64_t>(kStagedFloats / row_floats, 1, reach.rows));
+    const bool streams = int64_t(conv.taps) * conv.in.channels * conv.out.blocks() * kBlock > kCachedWeights;
+    const int64_t staged = streams ? 4 * kStagedFloats : kStagedFloats;
+    cut.rows = int(std::clamp<int64_t>(staged / row_floats, 1, reach.rows));
     cut.row_tasks = int(ceil_div(reach.rows, cut.rows));
     cut.rows = int(ceil_div(reach.rows, cut.row_tasks));
-    const int64_t fit = kStagedFloats / (row_floats * cut.rows);
-    cut.images = int(std::clamp<int64_t>(fit, 1, ceil_div(conv.in.n, threads * kTasksPerThread)));
+    const int64_t fit = staged / (row_floats * cut.rows);
+    const int64_t most = streams ? conv.in.n : ceil_div(conv.in.n, threads * kTasksPerThread);
+    cut.images = int(std::clamp<int64_t>(fit, 1, most));
     cut.image_tasks = int(ceil_div(conv.in.n, cut.images));
+    cut.images = int(ceil_div(conv.in.n, cut.image_tasks));
     const int step = kernels().tile_pixels[1] > 0 ? 2 : 1;
     const int groups = int(ceil_div(conv.out.blocks(), step));
     const int64_t wanted = ceil_div(int64_t(threads) * kTasksPerThread, int64_t(cut.image_tasks) * cut.row_tasks);
@@ -165,8 +170,9 @@ private:
     // All of the task's pixels for one or two output blocks; the weights in shares that stay in the cache.
     void sweep(const Grid& grid, int block, int blocks) {
         const int64_t w_in_block = int64_t(conv_.taps) * kBlock * kBlock;  // of a full input block
+        const int64_t used = int64_t(grid.taps()) * kBlock * kBlock;
         const int64_t w_block = int64_t(conv_.taps) * conv_.in.channels * kBlock;
-        const int share = int(std::max<int64_t>(1, kWeightFloats / (w_in_block * blocks)));
+        const int share = int(std::max<int64_t>(1, kWeightFloats / std::max<int64_t>(1, used * blocks)));
         for (int s = 0; s < conv_.sources; ++s) {
             const Output& output = conv_.output[conv_.source[s].output];
             const bool first_source = s == 0 || conv_.source[s - 1].output != conv_.source[s].output,

@@ -7,8 +7,9 @@ namespace {
 
 constexpr int64_t kTaskFloats = 256 * 1024;  // transformed tiles of a task: a share of the second-level cache
 constexpr int64_t kCachedWeights =
-    512 * 1024;                   // floats; more of them are fetched anew by every task: it then takes all tiles it can
-constexpr int kLeastTiles = 128;  // of a task: that many uses of a weight that was fetched
+    384 * 1024;                  // floats; more of them are fetched anew by every task: it then takes all tiles it can
+constexpr int kLeastTiles = 48;  // of a task: that many uses of a weight that was fetched
+constexpr int kLeastStreamedTiles = 128;
 constexpr int kTasksPerThread = 2;
 
 constexpr int elements(int outputs) { return (outputs + 2) * (outputs + 2); }
@@ -38,8 +39,9 @@ Cut cut_for(const TapConv& conv, int outputs, int inputs, int threads) {
     const int all = conv.out.n * cut.rows;
     const int64_t tile =
         int64_t(elements(outputs)) * kBlock * (conv.in.blocks() * inputs + conv.out.blocks() * conv.outputs);
-    const int64_t tiles = std::max<int64_t>(kLeastTiles, kTaskFloats / tile);
-    const bool streams = int64_t(elements(outputs)) * conv.in.channels * conv.out.blocks() * kBlock > kCachedWeights;
+    const int64_t weights = int64_t(elements(outputs)) * conv.in.channels * conv.out.blocks() * kBlock * conv.sources;
+    const bool streams = weights > kCachedWeights;
+    const int64_t tiles = std::max<int64_t>(streams ? kLeastStreamedTiles : kLeastTiles, kTaskFloats / tile);
     cut.units = int(std::clamp<int64_t>(tiles / cut.columns, 1, streams ? all : ceil_div(all, threads)));
     cut.tasks = int(ceil_div(all, cut.units));
     cut.units = int(ceil_div(all, cut.tasks));
