@@ -52,6 +52,8 @@ record ModelChange(
     List<Provenance.Image> removed,
     List<Provenance.Image> added) {
 
+  private static final int ONE_PASS = 64; // images handed over at once where passes are few
+
   /** How to solve. */
   enum Route {
     AUTO,
@@ -102,8 +104,13 @@ record ModelChange(
     display.phase("reading images");
     Backbone network = start.attach(backbone);
     TrainingImages samples = TrainingImages.of(start, network, presentImages(), threads, display);
+    DualFile serving = route != Route.CG && dual != null && serves(dual, display) ? dual : null;
+    if (serving != null && added.isEmpty()) {
+      samples = samples.inBatchesOf(ONE_PASS); // keeping all images pays from several passes on
+    }
     try (FittedModel after = FittedModel.open(engine, backbone, start, samples, samples.batch())) {
-      return result(change(after, route, dual, display));
+      return result(
+          serving == null ? change(after, route, display) : byDual(after, serving, display));
     }
   }
 
@@ -116,8 +123,7 @@ record ModelChange(
     Backbone network = zero.attach(backbone);
     TrainingImages samples = TrainingImages.of(zero, network, presentImages(), threads, display);
     try (FittedModel after = FittedModel.open(engine, backbone, zero, samples, samples.batch())) {
-      Unlearner.Scope scope =
-          new Unlearner.Scope(imagesBefore.size(), removed.size(), added.size());
+      Unlearner.Scope scope = scope();
       SolverChoice choice = SolverChoice.usual(after.plan(), after.images());
       display.phase("training from scratch by " + choice.solver());
       LqfConfig tune = LqfConfig.defaults();
@@ -129,17 +135,10 @@ record ModelChange(
     }
   }
 
-  private Change change(
-      FittedModel after, Route route, @Nullable DualFile dual, ProgressDisplay display)
+  private Change change(FittedModel after, Route route, ProgressDisplay display)
       throws IOException {
     Unlearner unlearner = Unlearner.DEFAULT;
-    Unlearner.Scope scope = new Unlearner.Scope(imagesBefore.size(), removed.size(), added.size());
-    if (route != Route.CG && dual != null) {
-      Change change = byDual(after, dual, scope, display);
-      if (change != null) {
-        return change;
-      }
-    }
+    Unlearner.Scope scope = scope();
     boolean fits =
         GramMatrix.fits(after.images(), after.classes(), start.delta().length, FreeMemory.bytes());
     if (route == Route.GRAM && !fits) {
@@ -162,20 +161,16 @@ record ModelChange(
         : unlearner.polish(after, scope, display::step);
   }
 
-  /** Null where this dual cannot serve; a note says why. */
-  private @Nullable Change byDual(
-      FittedModel after, DualFile file, Unlearner.Scope scope, ProgressDisplay display)
-      throws IOException {
-    List<Provenance.Image> images = imagesAfter();
+  /** Whether this dual can serve; if not, a note says why. */
+  private boolean serves(DualFile file, ProgressDisplay display) {
     if (added.isEmpty()) {
-      int[] rows = file.rowsWithout(images, start.labels());
+      int[] rows = file.rowsWithout(imagesAfter(), start.labels());
       if (rows == null) {
         display.note("the Gram inverse is of other images; going on without it");
       } else if (!Unlearner.fitsRows(file.dual(), rows.length)) {
         display.note("too much is removed for the Gram inverse; going on without it");
       } else {
-        display.phase("solving by the Gram inverse");
-        return Unlearner.DEFAULT.forget(after, file.dual(), rows, scope);
+        return true;
       }
     } else if (!removed.isEmpty()
         || !file.labels().equals(start.labels())
@@ -184,10 +179,23 @@ record ModelChange(
     } else if (!Unlearner.fitsDual(file.dual(), added.size())) {
       display.note("too much is added for the Gram inverse; going on without it");
     } else {
-      display.phase("solving by the Gram inverse");
-      return Unlearner.DEFAULT.learn(after, file.dual(), scope);
+      return true;
     }
-    return null;
+    return false;
+  }
+
+  /** By a dual that serves. */
+  private Change byDual(FittedModel after, DualFile file, ProgressDisplay display)
+      throws IOException {
+    display.phase("solving by the Gram inverse");
+    int[] rows = added.isEmpty() ? file.rowsWithout(imagesAfter(), start.labels()) : null;
+    return rows == null
+        ? Unlearner.DEFAULT.learn(after, file.dual(), scope())
+        : Unlearner.DEFAULT.forget(after, file.dual(), rows, scope());
+  }
+
+  private Unlearner.Scope scope() {
+    return new Unlearner.Scope(imagesBefore.size(), removed.size(), added.size());
   }
 
   /** The same from a head that is computed from the images after alone; Δ starts where it was. */

@@ -3,6 +3,8 @@ package org.lqf.explain;
 /** Small dense blocks, C×C or a few of them together, row-major in plain arrays of doubles. */
 final class Blocks {
 
+  private static final int STRIP = 16; // columns whose ends of lines stay in a cache
+
   private Blocks() {}
 
   /**
@@ -68,9 +70,12 @@ final class Blocks {
   /** Transposes [rows, columns] to [columns, rows]. */
   static double[] transpose(double[] a, int rows, int columns) {
     double[] t = new double[a.length];
-    for (int i = 0; i < rows; i++) {
-      for (int j = 0; j < columns; j++) {
-        t[j * rows + i] = a[i * columns + j];
+    for (int from = 0; from < columns; from += STRIP) {
+      int end = Math.min(columns, from + STRIP);
+      for (int i = 0; i < rows; i++) {
+        for (int j = from; j < end; j++) {
+          t[j * rows + i] = a[i * columns + j];
+        }
       }
     }
     return t;

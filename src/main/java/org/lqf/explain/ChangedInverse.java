@@ -11,7 +11,8 @@ import org.lqf.engine.SymmetricMatrix;
  */
 abstract class ChangedInverse {
 
-  private static final double TOLERANCE = 1e-12; // of ‖residual‖/‖right side‖, in double
+  private static final double TOLERANCE =
+      1e-10; // of ‖residual‖/‖right side‖; α is applied in single
   private static final int MAX_ITERATIONS = 1000;
 
   final Dual dual;

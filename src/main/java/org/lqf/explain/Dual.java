@@ -3,6 +3,7 @@ package org.lqf.explain;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.stream.IntStream;
+import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.SymmetricMatrix;
 import org.lqf.solve.GramMatrix;
@@ -18,7 +19,10 @@ import org.lqf.solve.Progress;
  */
 public final class Dual implements AutoCloseable {
 
-  private static final int TILE = 1 << 22; // doubles of G that are copied to the heap at a time
+  private static final int TILE =
+      1 << 18; // doubles of G on the heap at a time: they stay in a cache
+
+  private static final int REFINEMENTS = 2; // a third changes nothing
 
   private final Engine engine;
   private final int images;
@@ -66,8 +70,7 @@ public final class Dual implements AutoCloseable {
     try {
       float[] similarity = traces(matrix, fitted.images(), fitted.classes());
       matrix.cholesky(fitted.mu());
-      double[] alpha = residual.clone();
-      matrix.solve(alpha, 1);
+      double[] alpha = refined(fitted, matrix, residual);
       matrix.invert();
       return new Dual(
           fitted.engine(),
@@ -82,6 +85,32 @@ public final class Dual implements AutoCloseable {
       matrix.close();
       throw e;
     }
+  }
+
+  /**
+   * α with K applied as J(Jᵀα): the entries of K are sums of many products in single precision,
+   * which shows where they cancel.
+   *
+   * @param factor of K + μI
+   */
+  private static double[] refined(FittedModel fitted, SymmetricMatrix factor, double[] residual)
+      throws IOException {
+    double[] alpha = residual.clone();
+    factor.solve(alpha, 1);
+    try (DeviceVector delta = fitted.engine().vector(fitted.delta().length())) {
+      for (int step = 0; step < REFINEMENTS; step++) {
+        fitted.addTransposed(fitted.samples(), alpha, delta.fill(0));
+        double[] error = fitted.times(fitted.samples(), delta);
+        for (int i = 0; i < error.length; i++) {
+          error[i] = residual[i] - error[i] - fitted.mu() * alpha[i];
+        }
+        factor.solve(error, 1);
+        for (int i = 0; i < error.length; i++) {
+          alpha[i] += error[i];
+        }
+      }
+    }
+    return alpha;
   }
 
   /** N. */
@@ -178,6 +207,52 @@ public final class Dual implements AutoCloseable {
    * @return [N·C, columns]
    */
   public double[] multiply(double[] x, int columns) {
+    return columns == 1 ? multiply(x) : multiplyRows(x, columns);
+  }
+
+  /** G·x from the lower triangle alone: half of what is copied to the heap. */
+  private double[] multiply(double[] x) {
+    double[] product = new double[side()];
+    int tile = tileRows();
+    for (int row = 0; row < side(); row += tile) {
+      int end = Math.min(side(), row + tile);
+      double[] g = lower(row, end);
+      for (int i = row; i < end; i++) {
+        int at = (i - row) * end;
+        product[i] += dot(g, at, x, i + 1);
+        add(x[i], g, at, product, i);
+      }
+    }
+    return product;
+  }
+
+  /** g[at … at + n) · x[0 … n); four sums, since an addition waits for the one before it. */
+  private static double dot(double[] g, int at, double[] x, int n) {
+    double a = 0;
+    double b = 0;
+    double c = 0;
+    double d = 0;
+    int k = 0;
+    for (; k < n - 3; k += 4) {
+      a += g[at + k] * x[k];
+      b += g[at + k + 1] * x[k + 1];
+      c += g[at + k + 2] * x[k + 2];
+      d += g[at + k + 3] * x[k + 3];
+    }
+    for (; k < n; k++) {
+      a += g[at + k] * x[k];
+    }
+    return a + b + c + d;
+  }
+
+  /** to[0 … n) += factor · g[at … at + n). */
+  private static void add(double factor, double[] g, int at, double[] to, int n) {
+    for (int k = 0; k < n; k++) {
+      to[k] += factor * g[at + k];
+    }
+  }
+
+  private double[] multiplyRows(double[] x, int columns) {
     double[] product = new double[x.length];
     int tile = tileRows();
     for (int row = 0; row < side(); row += tile) {
@@ -192,14 +267,6 @@ public final class Dual implements AutoCloseable {
   }
 
   private void multiplyRow(double[] g, int at, double[] x, int columns, double[] out, int to) {
-    if (columns == 1) {
-      double sum = 0;
-      for (int k = 0; k < side(); k++) {
-        sum += g[at + k] * x[k];
-      }
-      out[to] = sum;
-      return;
-    }
     for (int k = 0; k < side(); k++) {
       double factor = g[at + k];
       for (int c = 0; c < columns; c++) {

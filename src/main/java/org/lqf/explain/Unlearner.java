@@ -26,7 +26,7 @@ import org.lqf.solve.Solution;
  * gradients that start from the old Δ, some tens of passes.
  *
  * @param tolerance of the dual route: refine until the certified distance ‖∇L‖/(λ‖Δ‖) is at most
- *     this or rounding ends it; of CG: stop at ‖∇L(Δ)‖ ≤ tolerance · ‖∇L(0)‖
+ *     this or the answers are exact to rounding; of CG: stop at ‖∇L(Δ)‖ ≤ tolerance · ‖∇L(0)‖
  * @param iterations the most steps of CG
  */
 public record Unlearner(double tolerance, int iterations) {
@@ -40,8 +40,11 @@ public record Unlearner(double tolerance, int iterations) {
   /** A refinement must bring the gradient to less than this part of what it was. */
   private static final double WORTHWHILE = 0.5;
 
-  /** Of y − f − μα to y: outputs in single precision tell no more. */
-  private static final double ROUNDING = 1e-6;
+  /**
+   * Of ‖y − f − μα‖ to ‖y‖: answers are then those of the optimum to a ten-thousandth of a score,
+   * as those of a training are, and a refinement moves Δ by less than rounding does.
+   */
+  private static final double ROUNDING = 1e-4;
 
   /** Rows of G that an update holds on the heap, in doubles. */
   private static final long MAX_ROWS = 1L << 27;

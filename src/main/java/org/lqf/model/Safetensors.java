@@ -40,6 +40,7 @@ public record Safetensors(Map<String, String> metadata, Map<String, Tensor> tens
 
   private static final String METADATA = "__metadata__";
   private static final int MAX_HEADER = 100_000_000; // bytes; the limit of the format
+  private static final int CHUNK = 1 << 20; // bytes
 
   public Safetensors {
     if (tensors.containsKey(METADATA)) {
@@ -262,7 +263,8 @@ public record Safetensors(Map<String, String> metadata, Map<String, Tensor> tens
   private static ByteBuffer readFully(FileChannel channel, long from, int length)
       throws IOException {
     ByteBuffer bytes = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
-    while (bytes.hasRemaining()) {
+    while (bytes.position() < length) { // Java copies what is read at once by way of native memory
+      bytes.limit(Math.min(length, bytes.position() + CHUNK));
       if (channel.read(bytes, from + bytes.position()) < 0) {
         throw new EOFException("it became shorter while it was read");
       }
