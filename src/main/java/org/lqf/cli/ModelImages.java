@@ -15,6 +15,9 @@ import org.lqf.tune.TrainingImages;
 /** Finds the very images that a model was trained on, whatever else lies beside them. */
 final class ModelImages {
 
+  /** Kind of the event in the history of a model that weights its images. */
+  static final String REWEIGHTED = "reweight";
+
   private ModelImages() {}
 
   /**
@@ -23,14 +26,24 @@ final class ModelImages {
    * @param roots folders with a folder per class, or with train and test inside; at least one
    * @param notes is added to
    * @return the images in the order of the model
-   * @throws IOException if one is missing, is another file, or lies in two places; names it
+   * @throws IOException if one is missing, is another file, or lies in two places; names it; or if
+   *     the model weights them
    */
   static ImageFolder find(LinearisedModel model, List<Path> roots, List<String> notes)
       throws IOException {
+    checkWeights(model);
     List<Provenance.Image> named = model.provenance().images();
     return named.isEmpty()
         ? byDigest(model, roots, notes)
         : find(named, model.labels(), roots, notes);
+  }
+
+  /** The closed forms, and a training from scratch, are of images that all count the same. */
+  private static void checkWeights(LinearisedModel model) throws IOException {
+    if (model.provenance().history().stream().anyMatch(e -> e.kind().equals(REWEIGHTED))) {
+      throw new IOException(
+          "this model counts some training images more than others (lqf audit --reweighted wrote it); what can be asked or changed about training images holds where all count the same: take the model that was audited. It can still be used by predict and evaluate");
+    }
   }
 
   /**
@@ -39,6 +52,7 @@ final class ModelImages {
    */
   static List<Provenance.Image> named(LinearisedModel model, List<Path> roots, List<String> notes)
       throws IOException {
+    checkWeights(model);
     List<Provenance.Image> named = model.provenance().images();
     return named.isEmpty()
         ? TrainingImages.provenance(byDigest(model, roots, notes)).images()

@@ -6,13 +6,16 @@ import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.List;
 import org.lqf.engine.Engine;
 import org.lqf.explain.DatasetDerivative;
 import org.lqf.explain.FittedModel;
+import org.lqf.explain.Receipt;
 import org.lqf.explain.Reweighting;
 import org.lqf.image.ImageFolder;
 import org.lqf.model.Backbone;
 import org.lqf.model.LinearisedModel;
+import org.lqf.model.Provenance;
 import org.lqf.tune.TrainingImages;
 
 /**
@@ -52,10 +55,7 @@ record ValidationFindings(
     TrainingImages judge = images(trained, halves.test(), threads, display);
     display.phase("dataset derivative");
     Reweighting reweighting = Reweighting.of(trained.fitted(), trained.dual(), guide);
-    LinearisedModel weighted =
-        reweighting
-            .change()
-            .applyTo(model, digest(model.origin().dataDigest(), reweighting.weights()));
+    LinearisedModel weighted = weighted(model, reweighting);
     display.phase("testing the weights");
     double before = DatasetDerivative.loss(trained.fitted(), judge);
     double after;
@@ -83,6 +83,27 @@ record ValidationFindings(
     Backbone network = trained.model().attach(trained.backbone());
     return TrainingImages.of(trained.model(), network, folder, threads, display)
         .inBatchesOf(trained.fitted().maxBatch());
+  }
+
+  /** Its history says that it weights its images: what is asked about these must know. */
+  private static LinearisedModel weighted(LinearisedModel model, Reweighting reweighting) {
+    String before = model.origin().dataDigest();
+    String after = digest(before, reweighting.weights());
+    Receipt receipt = reweighting.change().receipt();
+    Provenance.Event event =
+        new Provenance.Event(
+            ModelImages.REWEIGHTED,
+            List.of(),
+            List.of(),
+            List.of(),
+            List.of(),
+            before,
+            after,
+            receipt.route(),
+            receipt.certificate().gradientNorm(),
+            receipt.certifiedRelativeDistance());
+    Provenance provenance = model.provenance();
+    return reweighting.change().applyTo(model, after, provenance.after(event, provenance.images()));
   }
 
   /** Identity of weighted images: they are other training data than the unweighted ones. */

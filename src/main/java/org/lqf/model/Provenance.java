@@ -36,7 +36,7 @@ public record Provenance(List<Image> images, List<Event> history) {
   /**
    * A change of the images, and what was proven of its result.
    *
-   * @param kind "forget", "learn" or "merge"
+   * @param kind "forget", "learn", "merge" or "reweight" (images count differently from then on)
    * @param removed SHA-256 of the files that were taken out
    * @param added SHA-256 of the files that were put in
    * @param removedClasses labels that went with their images

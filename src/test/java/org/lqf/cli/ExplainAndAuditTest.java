@@ -130,6 +130,17 @@ class ExplainAndAuditTest {
   }
 
   @Test
+  void aModelThatWeightsItsImagesIsNoneToAskAboutThem() {
+    Path better = folder.resolve("better.lqf");
+    String reason = "this model counts some training images more than others";
+    Cli audit = Cli.run("audit", better, "--data", train, "--quiet", "--out", folder.resolve("no"));
+    assertTrue(audit.code() == 1 && audit.err().contains(reason), audit.err());
+    Cli forget = Cli.run("forget", better, "--data", train, "--remove", "bag/001.png");
+    assertTrue(forget.code() == 1 && forget.err().contains(reason), forget.err());
+    Cli.run("evaluate", better, "--data", folder.resolve("data/test"), "--quiet").succeeded();
+  }
+
+  @Test
   void theAuditRanksWrongLabelsFirst() throws IOException {
     List<NamedCsvRecord> rows;
     try (CsvReader<NamedCsvRecord> csv =
