@@ -17,6 +17,7 @@ import org.lqf.explain.CrossKernel;
 import org.lqf.explain.Dual;
 import org.lqf.explain.FittedModel;
 import org.lqf.explain.Influence;
+import org.lqf.explain.InfluenceEstimate;
 import org.lqf.explain.LeaveOneOut;
 import org.lqf.image.ImageDecoder;
 import org.lqf.image.ImageFile;
@@ -90,6 +91,13 @@ final class ExplainCommand implements Callable<Integer> {
   private boolean noRemovals;
 
   @Option(
+      names = "--estimate-removals",
+      description =
+          "Instead of the exact removals, for images that are too many for a Gram matrix: to first "
+              + "order, from one solve by conjugate gradients for each photo.")
+  private boolean estimate;
+
+  @Option(
       names = "--metrics-json",
       paramLabel = "FILE",
       description = "Writes the results for machines, replacing the file.")
@@ -108,6 +116,10 @@ final class ExplainCommand implements Callable<Integer> {
     if (top < 1) {
       throw new ParameterException(
           command.commandLine(), "--top must be at least 1, got %d".formatted(top));
+    }
+    if (estimate && noRemovals) {
+      throw new ParameterException(
+          command.commandLine(), "--estimate-removals and --no-removals exclude each other");
     }
     Files.createDirectories(out);
     OutputFile.check(out.resolve("explain.html"), 1);
@@ -146,11 +158,12 @@ final class ExplainCommand implements Callable<Integer> {
     FittedModel fitted = trained.fitted();
     float[] pixels = pixels(model.input());
     Dual dual = null;
-    if (!noRemovals && trained.dualFits()) {
+    boolean exact = !noRemovals && !estimate;
+    if (exact && trained.dualFits()) {
       dual = trained.dual();
-    } else if (!noRemovals) {
+    } else if (exact) {
       display.note(
-          "%d images of %d classes need a Gram matrix that does not fit into memory; removals are left out"
+          "%d images of %d classes need a Gram matrix that does not fit into memory; removals are left out, --estimate-removals would do without"
               .formatted(fitted.images(), fitted.classes()));
     }
     LeaveOneOut loo = dual == null ? null : LeaveOneOut.of(dual);
@@ -168,13 +181,15 @@ final class ExplainCommand implements Callable<Integer> {
       for (int c = 1; c < output.length; c++) {
         answer = output[c] > output[answer] ? c : answer;
       }
+      int c = wanted < 0 ? answer : wanted;
       all.add(
           new Explanation(
               images.get(i),
               model.labels(),
-              wanted < 0 ? answer : wanted,
+              c,
               split,
               influence,
+              estimate ? InfluenceEstimate.of(fitted, alpha, image, c) : null,
               model.fit().targetScale()));
     }
     return all;
@@ -231,12 +246,16 @@ final class ExplainCommand implements Callable<Integer> {
       Explanation why, List<Integer> images, TrainedModel trained) {
     List<Map<String, @Nullable Object>> terms = new ArrayList<>();
     Influence by = why.influence();
+    double[] about = why.estimates();
     for (int i : images) {
       terms.add(
           new Metrics()
               .put("image", trained.images().images().get(i).relativeName())
               .put("term", why.term(i))
               .put("scoreWithout", by == null ? null : why.without(by, i))
+              .put(
+                  "estimatedScoreWithout",
+                  about == null ? null : why.score(why.asked()) + about[i] / why.scale())
               .put("labelWithout", by == null ? null : why.labels().get(why.answerWithout(by, i)))
               .values());
     }
@@ -277,14 +296,11 @@ final class ExplainCommand implements Callable<Integer> {
 
   private static void print(
       PrintWriter to, Explanation why, List<Integer> images, List<ImageFile> training) {
-    Influence by = why.influence();
     for (int i : images) {
-      String without =
-          by == null
-              ? ""
-              : ", without it %.3f (%s)"
-                  .formatted(why.without(by, i), why.labels().get(why.answerWithout(by, i)));
-      to.printf("  %+.4f  %s%s%n", why.term(i), training.get(i).relativeName(), without);
+      String without = why.withoutIt(i);
+      to.printf(
+          "  %+.4f  %s%s%n",
+          why.term(i), training.get(i).relativeName(), without.isEmpty() ? "" : ", " + without);
     }
   }
 }

@@ -16,6 +16,8 @@ import org.lqf.explain.Influence;
  * @param labels one per class
  * @param asked the class whose score is explained
  * @param influence null where no Gram matrix was made
+ * @param estimates changes of the output that is asked about without each training image, to first
+ *     order; null where these were not asked for
  * @param scale of the targets
  */
 record Explanation(
@@ -24,6 +26,7 @@ record Explanation(
     int asked,
     Attribution split,
     @Nullable Influence influence,
+    double @Nullable [] estimates,
     double scale) {
 
   /** Of a prediction: more is no rounding, but a solver that stopped before the optimum. */
@@ -64,6 +67,17 @@ record Explanation(
   /** The score of the class that is asked about, of the model without a training image. */
   double without(Influence by, int i) {
     return score(asked) + by.effect(i, asked) / scale;
+  }
+
+  /** What is known of the score that is asked about without a training image; empty: nothing. */
+  String withoutIt(int i) {
+    if (influence != null) {
+      return "without it %.3f (%s)"
+          .formatted(without(influence, i), labels.get(answerWithout(influence, i)));
+    }
+    return estimates == null
+        ? ""
+        : "without it about %.3f".formatted(score(asked) + estimates[i] / scale);
   }
 
   /** The class that the model without a training image would answer. */

@@ -40,7 +40,7 @@ final class ExplanationPage {
                 .formatted(training.size())
             + "A score is about 1 for the class of an image and about 0 for others. Terms may be large and cancel: an "
             + "image and its look-alike under another label pull to opposite sides. What hangs on an image is what the "
-            + "score would be without it.",
+            + "score would be without it; where it says \"about\", to first order.",
         sections);
   }
 
@@ -132,6 +132,8 @@ final class ExplanationPage {
                 .formatted(
                     why.without(by, i),
                     answer == why.predicted() ? "" : ", answer " + why.labels().get(answer)));
+      } else if (why.estimates() != null) {
+        lines.add(why.withoutIt(i));
       }
       ImageFile file = training.get(i);
       tiles.add(new Tile(Thumbnail.of(file.path()), file.relativeName(), lines, tone));

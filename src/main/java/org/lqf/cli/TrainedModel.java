@@ -108,7 +108,7 @@ final class TrainedModel implements AutoCloseable {
     if (dual == null) {
       if (!dualFits()) {
         throw new IllegalArgumentException(
-            "%d images × %d classes need a Gram matrix of %.1f GB with its workspace, more than half of the %.1f GB that are free"
+            "%d images × %d classes need a Gram matrix of %.1f GB with its workspace, more than half of the %.1f GB that are free; give it more memory, or ask a model of fewer images (lqf tune --limit-per-class N)"
                 .formatted(
                     fitted.images(),
                     fitted.classes(),

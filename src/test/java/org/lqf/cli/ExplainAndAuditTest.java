@@ -130,6 +130,37 @@ class ExplainAndAuditTest {
   }
 
   @Test
+  void removalsCanBeEstimatedWithoutAGramMatrix() throws IOException {
+    Cli run =
+        Cli.run(
+                "explain",
+                model,
+                photo,
+                "--data",
+                train,
+                "--quiet",
+                "--estimate-removals",
+                "--out",
+                folder.resolve("about"),
+                "--metrics-json",
+                folder.resolve("about.json"))
+            .succeeded();
+    assertTrue(run.out().contains(", without it about "), run.out());
+    JsonNode term =
+        Cli.read(Files.readString(folder.resolve("about.json")))
+            .get("explanations")
+            .get(0)
+            .get("supporting")
+            .get(0);
+    JsonNode exact = explanation.get("supporting").get(0);
+    assertEquals(exact.get("image"), term.get("image"));
+    double score = explanation.get("score").asDouble();
+    double effect = exact.get("scoreWithout").asDouble() - score;
+    double estimated = term.get("estimatedScoreWithout").asDouble() - score;
+    assertTrue(effect * estimated > 0, effect + " against " + estimated);
+  }
+
+  @Test
   void aModelThatWeightsItsImagesIsNoneToAskAboutThem() {
     Path better = folder.resolve("better.lqf");
     String reason = "this model counts some training images more than others";
