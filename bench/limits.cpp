@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "fma_loop.h"
+
 namespace {
 
 constexpr int kRounds = 15;
@@ -23,31 +25,14 @@ double seconds(int threads, const std::function<void(int)>& work) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Twelve independent accumulators hide the latency of an FMA (4 cycles, 2 a cycle); AVX-512 registers beyond 15 are not needed.
-#define FMA(width, i) "vfmadd231ps %%" width "14,%%" width "15,%%" width #i "\n"
-#define TWELVE(w)                                                                                              \
-    FMA(w, 0) FMA(w, 1) FMA(w, 2) FMA(w, 3) FMA(w, 4) FMA(w, 5) FMA(w, 6) FMA(w, 7) FMA(w, 8) FMA(w, 9) FMA(w, 10) \
-        FMA(w, 11)
-#define LOOP(w)                                                                                              \
-    asm volatile("1:\n" TWELVE(w) "dec %0\n jnz 1b\n vzeroupper\n"                                          \
-                 : "+r"(loops)                                                                               \
-                 :                                                                                           \
-                 : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
-                   "xmm11", "xmm14", "xmm15")
-
-void fma_avx512(long loops) { LOOP("zmm"); }
-void fma_avx2(long loops) { LOOP("ymm"); }
-
 }  // namespace
 
 int main(int count, char** arguments) {
     const int threads = count > 1 ? std::max(1, std::atoi(arguments[1])) : int(std::thread::hardware_concurrency());
-    const bool avx512 = __builtin_cpu_supports("avx512f");
-    const double per_loop = 12 * 2 * (avx512 ? 16 : 8);
     double flops = 0;
     for (int round = 0; round < kRounds; round++) {
-        const double time = seconds(threads, [&](int) { (avx512 ? fma_avx512 : fma_avx2)(kFmaLoops); });
-        flops = std::max(flops, threads * per_loop * double(kFmaLoops) / time);
+        const double time = seconds(threads, [](int) { lqf::bench::fma_loop(kFmaLoops); });
+        flops = std::max(flops, threads * lqf::bench::fma_flop() * double(kFmaLoops) / time);
     }
     const auto team = size_t(threads);
     std::vector<std::vector<float>> a(team), b(team), c(team);

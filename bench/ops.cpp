@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "cpu/kernels.h"
+#include "fma_loop.h"
 #include "threads.h"
 
 namespace {
@@ -193,7 +193,7 @@ private:
         double limit = 1e9, best = 1e9;
         work();
         for (int i = 0; i < options_.samples; i++) {
-            limit = std::min(limit, sample([&] { fma(); }) / kFmaFlop);
+            limit = std::min(limit, sample([] { bench::fma_loop(kLoops); }) / (kLoops * bench::fma_flop()));
             best = std::min(best, sample(work));
         }
         std::printf("| %s | %s | %.3f | %.1f | %.0f %% | | |\n", name.c_str(), op.c_str(), best * 1e3 / kImages,
@@ -221,30 +221,7 @@ private:
         return (name + " " + op).find(options_.only) == std::string::npos;
     }
 
-    // A convolution tile of one pixel row that never leaves the first-level cache would be a kernel of ours: the limit is bare instructions.
     static constexpr long kLoops = 20000;
-    static constexpr double kFmaFlop = kLoops * 12.0 * 2 * 16;
-    static void fma() {
-        long loops = kLoops;
-        asm volatile(
-            "vpxord %%zmm14,%%zmm14,%%zmm14\nvpxord %%zmm15,%%zmm15,%%zmm15\n"  // a denormal would cost
-            "vpxord %%zmm0,%%zmm0,%%zmm0\nvpxord %%zmm1,%%zmm1,%%zmm1\nvpxord %%zmm2,%%zmm2,%%zmm2\n"
-            "vpxord %%zmm3,%%zmm3,%%zmm3\nvpxord %%zmm4,%%zmm4,%%zmm4\nvpxord %%zmm5,%%zmm5,%%zmm5\n"
-            "vpxord %%zmm6,%%zmm6,%%zmm6\nvpxord %%zmm7,%%zmm7,%%zmm7\nvpxord %%zmm8,%%zmm8,%%zmm8\n"
-            "vpxord %%zmm9,%%zmm9,%%zmm9\nvpxord %%zmm10,%%zmm10,%%zmm10\nvpxord %%zmm11,%%zmm11,%%zmm11\n"
-            "1:\n"
-            "vfmadd231ps %%zmm14,%%zmm15,%%zmm0\nvfmadd231ps %%zmm14,%%zmm15,%%zmm1\n"
-            "vfmadd231ps %%zmm14,%%zmm15,%%zmm2\nvfmadd231ps %%zmm14,%%zmm15,%%zmm3\n"
-            "vfmadd231ps %%zmm14,%%zmm15,%%zmm4\nvfmadd231ps %%zmm14,%%zmm15,%%zmm5\n"
-            "vfmadd231ps %%zmm14,%%zmm15,%%zmm6\nvfmadd231ps %%zmm14,%%zmm15,%%zmm7\n"
-            "vfmadd231ps %%zmm14,%%zmm15,%%zmm8\nvfmadd231ps %%zmm14,%%zmm15,%%zmm9\n"
-            "vfmadd231ps %%zmm14,%%zmm15,%%zmm10\nvfmadd231ps %%zmm14,%%zmm15,%%zmm11\n"
-            "dec %0\njnz 1b\nvzeroupper\n"
-            : "+r"(loops)
-            :
-            : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
-              "xmm14", "xmm15");
-    }
 
     const Options& options_;
     const Ops& ops_;
@@ -256,7 +233,6 @@ private:
 
 int main(int count, char** arguments) {
     Options options;
-    std::string inverses;
     for (int i = 1; i + 1 < count; i += 2) {
         const std::string name = arguments[i], value = arguments[i + 1];
         if (name == "--shapes") options.shapes.push_back(value);
