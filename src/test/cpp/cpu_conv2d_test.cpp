@@ -208,12 +208,48 @@ TEST_CASE("cpu conv2d family gives the same bits for any number of threads") {
     });
 }
 
+// Tasks then take more images and share output channels.
+TEST_CASE("cpu conv2d family with more weights than the cache holds equals the reference, for any number of threads") {
+    Device reference(reference_ops());
+    for (Conv2d c : {conv(3, 250, 5, 6, 250, 3, 3, 1, 1), conv(3, 250, 6, 5, 250, 3, 3, 2, 1)}) {
+        CAPTURE(text(c));
+        const Operands whole(c, integers), rounded(c, normals);
+        const Results expected = run(reference, c, whole);
+        for (int winograd : {0, 2}) {
+            c.winograd = winograd;
+            CAPTURE(winograd);
+            each_isa([&] {
+                Results of_one;
+                for (int threads : {1, 2, 3}) {
+                    CAPTURE(threads);
+                    Device device(cpu_ops(), threads);
+                    each_result(run(device, c, whole), expected, c,
+                                [](const std::string& name, const Floats& a, const Floats& b, double) {
+                                    CAPTURE(name);
+                                    CHECK(same_values(a, b));
+                                });
+                    const Results result = run(device, c, rounded);
+                    if (threads == 1) of_one = result;
+                    each_result(result, of_one, c,
+                                [](const std::string& name, const Floats& a, const Floats& b, double) {
+                                    CAPTURE(name);
+                                    CHECK(same_bits(a, b));
+                                });
+                }
+            });
+        }
+    }
+}
+
 TEST_CASE("cpu conv2d family gives the same bits when a batch is split") {
     Conv2d whole = conv(5, 20, 9, 9, 24, 3, 3, 1, 1), plain = whole, f4 = whole;
     plain.winograd = 0, f4.winograd = 4;
     const Conv2d dense = conv(5, 40, 1, 1, 24, 1, 1, 1, 0), flattening = conv(5, 18, 3, 4, 24, 3, 4, 1, 0);
+    const Conv2d image = conv(5, 3, 9, 9, 24, 5, 5, 2, 2), deep = conv(5, 250, 5, 4, 250, 3, 3, 1, 1);
+    Conv2d plain_deep = deep;
+    plain_deep.winograd = 0;
     each_isa([&] {
-        for (const Conv2d& c : {whole, plain, f4, dense, flattening}) {
+        for (const Conv2d& c : {whole, plain, f4, dense, flattening, image, deep, plain_deep}) {
             Device device(cpu_ops(), 2);
             const Operands o(c, normals);
             const Results expected = run(device, c, o);
