@@ -75,8 +75,15 @@ Memory::Memory(Engine& engine, size_t bytes, const char* purpose) {
     engine.bytes += int64_t(bytes);
 }
 
+Memory Memory::borrowed(void* data, size_t bytes) {
+    Memory memory;
+    memory.data_ = data;
+    memory.bytes_ = bytes;
+    return memory;
+}
+
 Memory::~Memory() {
-    if (!data_) return;
+    if (!engine_) return;
     engine_->ops.release(data_);
     engine_->bytes -= int64_t(bytes_);
 }
@@ -133,12 +140,44 @@ int32_t lqf_device_check(const char* device) {
     return guard([&] { ops_of(device); });
 }
 
-int32_t lqf_engine_open(const char* device, int32_t threads, int32_t winograd, lqf_engine** out) {
+namespace {
+
+int32_t open(const char* device, void* const* stream, int32_t threads, int32_t winograd, lqf_engine** out) {
     return guard([&] {
         LQF_CHECK(out, "out is null");
         LQF_CHECK(threads >= 1 && threads <= 1024, "threads is %d, expected 1 to 1024", threads);
         LQF_CHECK(winograd == 0 || winograd == 2 || winograd == 4, "winograd is %d, expected 0, 2 or 4", winograd);
-        *out = new lqf_engine{std::make_shared<Engine>(ops_of(device), threads, winograd)};
+        const Ops& ops = ops_of(device);
+        LQF_CHECK(!stream || ops.open_queue, "device %s has no streams; open it without one", device);
+        *out = new lqf_engine{std::make_shared<Engine>(ops, threads, winograd, stream)};
+    });
+}
+
+}  // namespace
+
+int32_t lqf_engine_open(const char* device, int32_t threads, int32_t winograd, lqf_engine** out) {
+    return open(device, nullptr, threads, winograd, out);
+}
+
+int32_t lqf_engine_open_on(const char* device, int64_t stream, int32_t threads, int32_t winograd, lqf_engine** out) {
+    void* const given = reinterpret_cast<void*>(stream);
+    return open(device, &given, threads, winograd, out);
+}
+
+int32_t lqf_engine_stream(lqf_engine* engine, int64_t* stream) {
+    return guard([&] {
+        LQF_CHECK(engine && stream, "engine or stream is null");
+        const Engine& e = *engine->engine;
+        LQF_CHECK(e.queue, "device %s has no streams", e.ops.name);
+        *stream = reinterpret_cast<int64_t>(e.queue->stream());
+    });
+}
+
+int32_t lqf_engine_synchronise(lqf_engine* engine) {
+    return guard([&] {
+        LQF_CHECK(engine, "engine is null");
+        const Session session(*engine->engine);
+        if (engine->engine->queue) engine->engine->queue->synchronise();
     });
 }
 

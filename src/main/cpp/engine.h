@@ -35,6 +35,7 @@ class Memory {
 public:
     Memory() = default;
     Memory(Engine& engine, size_t bytes, const char* purpose);  // throws LQF_OUT_OF_MEMORY
+    static Memory borrowed(void* data, size_t bytes);           // of someone else: neither freed nor counted
     ~Memory();
     Memory(Memory&& other) noexcept { *this = std::move(other); }
     Memory& operator=(Memory&& other) noexcept;
@@ -46,7 +47,7 @@ public:
     size_t bytes() const { return bytes_; }
 
 private:
-    Engine* engine_ = nullptr;
+    Engine* engine_ = nullptr;  // null: borrowed
     void* data_ = nullptr;
     size_t bytes_ = 0;
 };
@@ -104,6 +105,7 @@ struct lqf_vector {
     int64_t length;
     lqf::Memory memory;
     int64_t revision = lqf::next_revision();  // of the contents
+    bool shared = false;                      // others may write it, unseen: the revision says nothing
 
     const float* data() const { return memory.as<float>(); }
     float* writable() {

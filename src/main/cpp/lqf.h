@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define LQF_ABI_VERSION 2
+#define LQF_ABI_VERSION 3
 
 /* Status of a call. */
 #define LQF_OK 0
@@ -98,6 +98,17 @@ LQF_API int32_t lqf_device_check(const char* device);
  * fewer products, rounds no more than the plain sum), 4 (F(4,3): 4 times fewer, about 4 times the rounding error) or 0 (plain sums). A
  * device may do with less, and sums plainly where that is faster. */
 LQF_API int32_t lqf_engine_open(const char* device, int32_t threads, int32_t winograd, lqf_engine** out);
+/* The same with all computing queued in a stream of the caller (cudaStream_t as a number; 0: the default stream), who keeps it longer than
+ * the engine and all that it made. LQF_INVALID where a device has no streams. */
+LQF_API int32_t lqf_engine_open_on(const char* device, int64_t stream, int32_t threads, int32_t winograd,
+                                   lqf_engine** out);
+
+/* The stream in which the engine computes; LQF_INVALID where a device has none. */
+LQF_API int32_t lqf_engine_stream(lqf_engine* engine, int64_t* stream);
+
+/* Waits until all that the engine was asked for is done. */
+LQF_API int32_t lqf_engine_synchronise(lqf_engine* engine);
+
 /* The precision of plans that are compiled from here on; LQF_FP32 until this is called. LQF_UNAVAILABLE if the device has no such. */
 LQF_API int32_t lqf_engine_set_precision(lqf_engine* engine, int32_t precision);
 
@@ -113,6 +124,13 @@ LQF_API int32_t lqf_engine_memory(lqf_engine* engine, int64_t* bytes);
 
 LQF_API int32_t lqf_vector_create(lqf_engine* engine, int64_t length, lqf_vector** out); /* zero-filled */
 LQF_API int32_t lqf_vector_destroy(lqf_vector* vector);
+
+/* Device memory of the caller, at least length floats from an address that is a multiple of 16, as a vector: no copy. The caller keeps it
+ * longer than the vector. LQF_INVALID unless it is memory of the engine's device, and where a device computes in the host's memory. */
+LQF_API int32_t lqf_vector_borrow(lqf_engine* engine, int64_t address, int64_t length, lqf_vector** out);
+/* Where its floats are, for others who compute on the device; what they write is seen by verbs that come later in the stream. */
+LQF_API int32_t lqf_vector_address(lqf_vector* vector, int64_t* address);
+
 LQF_API int32_t lqf_vector_write(lqf_vector* vector, int64_t offset, const float* source, int64_t count);
 LQF_API int32_t lqf_vector_read(lqf_vector* vector, int64_t offset, float* target, int64_t count);
 LQF_API int32_t lqf_vector_fill(lqf_vector* vector, float value);
@@ -144,6 +162,9 @@ LQF_API int32_t lqf_plan_set_parameters(lqf_plan* plan, lqf_vector* parameters);
 /* Evaluates f(x; w0) at images [n, channels, height, width] and keeps what jvp, vjp, jacobian and factors need: this fixes x. */
 LQF_API int32_t lqf_plan_forward(lqf_plan* plan, const float* images, int32_t n);
 
+/* The same for images that are on the device already. */
+LQF_API int32_t lqf_plan_forward_vector(lqf_plan* plan, lqf_vector* images, int32_t n);
+
 /* out[0 .. n*C) = f(x; w0) of the last forward. The rest of out is left as it is, here and below. */
 LQF_API int32_t lqf_plan_outputs(lqf_plan* plan, lqf_vector* out);
 
@@ -162,6 +183,10 @@ LQF_API int32_t lqf_plan_jacobian(lqf_plan* plan, lqf_vector* rows);
 
 /* scores [n, C] = f(x; w0) + J delta for images [n, channels, height, width]; both are host memory. Same as forward + jvp. */
 LQF_API int32_t lqf_plan_predict(lqf_plan* plan, lqf_vector* delta, const float* images, int32_t n, float* scores);
+
+/* The same from device to device, where there is nothing to wait for. */
+LQF_API int32_t lqf_plan_predict_vector(lqf_plan* plan, lqf_vector* delta, lqf_vector* images, int32_t n,
+                                        lqf_vector* scores);
 
 /* ---- factors: Kronecker factors of the Gauss-Newton matrix, one pair for each linearised layer -------------------------------------- */
 

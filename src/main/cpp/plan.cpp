@@ -393,8 +393,7 @@ const float* Plan::x_dot(int value) const {
 
 void Plan::import_images(const float* images, int first, int m) {
     const Value& image = values_[0];
-    ops_.import_images(engine_->threads, m, image.c, image.h, image.w,
-                       images + int64_t(first) * image.c * image.h * image.w, x(0, first));
+    ops_.import_images(engine_->threads, m, image.c, image.h, image.w, images + first * image_floats(), x(0, first));
 }
 
 // What ends a convolution: y = leaky_relu(sum + residual).
@@ -438,16 +437,16 @@ void Plan::forward_step(const Step& step, int first, int m) {
 // A copy on the device that is good for this verb, or the images themselves where the device's memory is the host's.
 const float* Plan::arrive(const float* images, int n) {
     if (!engine_->queue) return images;
-    const Value& image = values_[0];
-    const size_t bytes = sizeof(float) * size_t(image.c) * size_t(image.h) * size_t(image.w);
+    const size_t bytes = sizeof(float) * size_t(image_floats());
     return engine_->queue->arrive(images, size_t(n) * bytes, size_t(max_batch_) * bytes);
 }
 
-void Plan::forward(const float* images, int n) {
+void Plan::forward(const float* images, int n) { forward_on_device(arrive(images, n), n); }
+
+void Plan::forward_on_device(const float* images, int n) {
     for (const Step& step : steps_)
         LQF_CHECK(!is_norm(step) || batch(step.norm, n).count() > 1,
                   "batch_norm \"%s\": one value a channel has no variance; give more images", step.name.c_str());
-    images = arrive(images, n);
     images_ = n;
     replay(kForward, images, nullptr, nullptr, [&] {
         for (int first = 0; first < images_; first += micro_) {
@@ -481,7 +480,7 @@ void Plan::statistics(float* out) {
 }
 
 const float* Plan::to_pack(const lqf_vector* delta) {
-    if (packed_delta_ == delta->revision) return nullptr;
+    if (packed_delta_ == delta->revision && !delta->shared) return nullptr;
     packed_delta_ = 0;  // until it is
     return delta->data();
 }
@@ -652,40 +651,55 @@ void Plan::jacobian(float* rows) {
     }
 }
 
-// Forward and jvp step by step, so that a convolution reads its input once for both. The scores of a micro-batch leave beside the next one.
-void Plan::predict(const lqf_vector* delta, const float* images, int n, float* scores) {
+// Forward and jvp step by step, so that a convolution reads its input once for both.
+void Plan::predict(const lqf_vector* delta, const float* images, int n, const void* out, const Depart& depart) {
     Threads& threads = engine_->threads;
-    Queue* queue = engine_->queue.get();
-    const size_t bytes = size_t(n) * size_t(classes()) * sizeof(float);
     const bool moves = values_.back().tangent;
-    images = arrive(images, n);
-    float* outbox = queue ? queue->outbox(bytes) : scores;
     const float* packs = moves ? to_pack(delta) : nullptr;
     images_ = n;
-    replay(kPredict, images, packs, outbox, [&] {
+    replay(kPredict, images, packs, out, [&] {
         if (packs) pack(packs);
         for (int first = 0; first < images_; first += micro_) {
             const int m = micro_batch_at(first);
             import_images(images, first, m);
             for (const Step& step : steps_) predict_step(step, first, m);
-            const int64_t at = int64_t(first) * classes(), count = int64_t(m) * classes();
-            float *base = scores_.as<float>() + at, *change = base + int64_t(max_batch_) * classes();
+            const int64_t count = int64_t(m) * classes();
+            float *base = scores_.as<float>() + int64_t(first) * classes(),
+                  *change = base + int64_t(max_batch_) * classes();
             ops_.export_outputs(threads, m, classes(), x(int(values_.size()) - 1, first), base);
             if (moves) {
                 ops_.export_outputs(threads, m, classes(), scratch(values_.back().x_dot), change);
                 ops_.axpy(threads, count, 1.0f, change, base);
             }
-            if (queue)
-                queue->depart(outbox + at, base, size_t(count) * sizeof(float));
-            else
-                ops_.copy_out(outbox + at, base, size_t(count) * sizeof(float));
+            depart(first, m, base);
         }
-        if (queue) queue->settle();
     });
     if (moves) packed_delta_ = delta->revision;
-    if (!queue) return;
+}
+
+// The scores of a micro-batch leave while the next one is computed.
+void Plan::predict(const lqf_vector* delta, const float* images, int n, float* scores) {
+    Queue* queue = engine_->queue.get();
+    auto bytes = [&](int m) { return size_t(m) * size_t(classes()) * sizeof(float); };
+    if (!queue) {
+        predict(delta, images, n, scores, [&](int first, int m, const float* some) {
+            ops_.copy_out(scores + int64_t(first) * classes(), some, bytes(m));
+        });
+        return;
+    }
+    float* outbox = queue->outbox(bytes(n));
+    predict(delta, arrive(images, n), n, outbox, [&](int first, int m, const float* some) {
+        queue->depart(outbox + int64_t(first) * classes(), some, bytes(m));
+        if (first + m == n) queue->settle();
+    });
     queue->synchronise();
-    std::memcpy(scores, outbox, bytes);
+    std::memcpy(scores, outbox, bytes(n));
+}
+
+void Plan::predict_on_device(const lqf_vector* delta, const float* images, int n, float* scores) {
+    predict(delta, images, n, scores, [&](int first, int m, const float* some) {
+        ops_.copy(engine_->threads, int64_t(m) * classes(), some, scores + int64_t(first) * classes());
+    });
 }
 
 void Plan::predict_step(const Step& step, int first, int m) {
@@ -764,6 +778,12 @@ void check_images(const Plan& plan, const float* images, int32_t n) {
     LQF_CHECK(n >= 1 && n <= plan.max_batch(), "%d images, this plan takes 1 to %d", n, plan.max_batch());
 }
 
+void check_images(const Plan& plan, const lqf_vector* images, int32_t n) {
+    check_vector(images, &plan.engine(), 0, "images");
+    check_images(plan, images->data(), n);
+    check_vector(images, &plan.engine(), int64_t(n) * plan.image_floats(), "images");
+}
+
 }  // namespace
 
 int32_t lqf_plan_compile(lqf_engine* engine, const lqf_node* nodes, int32_t count, const char* names, int32_t channels,
@@ -811,6 +831,13 @@ int32_t lqf_plan_forward(lqf_plan* plan, const float* images, int32_t n) {
     return with(plan, [&](Plan& p) {
         check_images(p, images, n);
         p.forward(images, n);
+    });
+}
+
+int32_t lqf_plan_forward_vector(lqf_plan* plan, lqf_vector* images, int32_t n) {
+    return with(plan, [&](Plan& p) {
+        check_images(p, images, n);
+        p.forward_on_device(images->data(), n);
     });
 }
 
@@ -865,5 +892,16 @@ int32_t lqf_plan_predict(lqf_plan* plan, lqf_vector* delta, const float* images,
         check_vector(delta, &p.engine(), p.parameters(), "delta");
         LQF_CHECK(scores, "scores is null");
         p.predict(delta, images, n, scores);
+    });
+}
+
+int32_t lqf_plan_predict_vector(lqf_plan* plan, lqf_vector* delta, lqf_vector* images, int32_t n, lqf_vector* scores) {
+    return with(plan, [&](Plan& p) {
+        check_images(p, images, n);
+        check_no_batch_norm(p, "predict");
+        check_vector(delta, &p.engine(), p.parameters(), "delta");
+        check_vector(scores, &p.engine(), int64_t(n) * p.classes(), "scores");
+        LQF_CHECK(scores != images && scores != delta, "scores is images or delta");
+        p.predict_on_device(delta, images->data(), n, scores->writable());
     });
 }

@@ -51,15 +51,17 @@ public:
     Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, const std::vector<std::string>& names,
          int channels, int height, int width, const lqf_vector* parameters, int max_batch);
 
-    // All of these want a Session. images and scores are the host's.
+    // All of these want a Session. images and scores are the host's, unless said otherwise.
     void set_parameters(const lqf_vector* parameters);
     void forward(const float* images, int n);
+    void forward_on_device(const float* images, int n);
     void outputs(float* out);
     void statistics(float* out);
     void jvp(const lqf_vector* delta, float* out);
     void vjp(const float* cotangent, float* gradient);
     void jacobian(float* rows);
     void predict(const lqf_vector* delta, const float* images, int n, float* scores);
+    void predict_on_device(const lqf_vector* delta, const float* images, int n, float* scores);
 
     // Walks back from cotangent [n, C] of images first ... first + n - 1 of the last forward, n <= micro_batch(); at every linearised
     // conv2d calls at(step, conv, x, y_bar).
@@ -75,6 +77,7 @@ public:
     int max_batch() const { return max_batch_; }
     int micro_batch() const { return micro_; }
     int images() const { return images_; }  // of the last forward; 0 before
+    int64_t image_floats() const { return int64_t(values_[0].c) * values_[0].h * values_[0].w; }
     int classes() const { return values_.back().c; }
     int64_t parameters() const { return parameters_; }
     int64_t statistics_floats() const;  // of statistics(); 0: there is no batch_norm
@@ -105,6 +108,8 @@ private:
     void import_images(const float* images, int first, int m);
     void forward_step(const Step& step, int first, int m);
     void jvp_step(const Step& step, int first, int m);
+    using Depart = std::function<void(int first, int m, const float* scores)>;  // [m, C]
+    void predict(const lqf_vector* delta, const float* images, int n, const void* out, const Depart& depart);
     void predict_step(const Step& step, int first, int m);
     Epilogue epilogue(const Step& step, int first) const;
 

@@ -19,6 +19,9 @@ public:
     virtual void enter() = 0;
     virtual void leave() = 0;
 
+    // Where its ops are queued, in the device's terms.
+    virtual void* stream() const = 0;
+
     // Waits until everything that joined so far is done.
     virtual void synchronise() = 0;
 

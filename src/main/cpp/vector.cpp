@@ -38,7 +38,30 @@ int32_t lqf_vector_create(lqf_engine* engine, int64_t length, lqf_vector** out) 
         const Session session(*e);
         Memory memory(*e, size_t(length) * sizeof(float), "a vector");
         e->ops.fill(e->threads, length, 0.0f, memory.as<float>());
-        *out = new lqf_vector{e, length, std::move(memory)};
+        *out = new lqf_vector{e, length, std::move(memory), next_revision(), false};
+    });
+}
+
+int32_t lqf_vector_borrow(lqf_engine* engine, int64_t address, int64_t length, lqf_vector** out) {
+    return guard([&] {
+        LQF_CHECK(engine && out, "engine or out is null");
+        LQF_CHECK(length >= 1 && length < (int64_t(1) << 46), "length is %lld", (long long)length);
+        const auto& e = engine->engine;
+        LQF_CHECK(e->queue, "device %s computes in the host's memory and has no device buffers; give it arrays",
+                  e->ops.name);
+        void* data = reinterpret_cast<void*>(address);
+        const size_t bytes = size_t(length) * sizeof(float);
+        e->queue->check(data, bytes, "the buffer");
+        *out = new lqf_vector{e, length, Memory::borrowed(data, bytes), next_revision(), true};
+    });
+}
+
+int32_t lqf_vector_address(lqf_vector* vector, int64_t* address) {
+    return with(vector, [&](const Ops& ops, Threads&) {
+        LQF_CHECK(address, "address is null");
+        LQF_CHECK(vector->engine->queue, "device %s computes in the host's memory; read the vector", ops.name);
+        vector->shared = true;
+        *address = reinterpret_cast<int64_t>(vector->data());
     });
 }
 

@@ -53,6 +53,7 @@ public:
 
     void enter() override;
     void leave() override;
+    void* stream() const override { return compute_; }
     void synchronise() override;
     int64_t bytes() const override { return bytes_; }
     void check(const void* memory, size_t bytes, const char* name) const override;

@@ -26,6 +26,25 @@ public final class DeviceVector extends Handle {
     return new DeviceVector(vector, length);
   }
 
+  static DeviceVector borrow(Engine engine, DeviceBuffer buffer) {
+    LqfVector vector = new LqfVector();
+    call(
+        () -> Lqf.lqf_vector_borrow(engine.pointer, buffer.address(), buffer.floats(), vector),
+        engine);
+    return new DeviceVector(vector, buffer.floats());
+  }
+
+  /**
+   * Where the floats are, for others who compute on the device: good until this is closed.
+   *
+   * @throws IllegalArgumentException if the device computes in the host's memory
+   */
+  public DeviceBuffer buffer() {
+    long[] address = new long[1];
+    call(() -> Lqf.lqf_vector_address(pointer, address), this);
+    return new DeviceBuffer(address[0], length);
+  }
+
   /** Number of floats. */
   public long length() {
     return length;

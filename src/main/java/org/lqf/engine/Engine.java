@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.ToIntBiFunction;
 import org.bytedeco.javacpp.Loader;
 import org.lqf.binding.Lqf;
 import org.lqf.binding.LqfEngine;
@@ -66,6 +67,33 @@ public final class Engine extends Handle {
    * @throws LqfException if the device is not available or has no such precision; says why
    */
   public static Engine open(String device, int threads, Winograd winograd, Precision precision) {
+    return open(
+        device,
+        precision,
+        (name, engine) -> Lqf.lqf_engine_open(name, threads, winograd.outputs, engine));
+  }
+
+  /**
+   * Opens a device so that everything is computed in a stream of the caller, after what the caller
+   * queued there and before what it queues next. {@link Plan#predict(DeviceVector, DeviceVector,
+   * int, DeviceVector)} then waits for nothing.
+   *
+   * @param device "cuda", or "emulator" with one of its streams
+   * @param stream kept by the caller for longer than the engine and everything that it makes; not
+   *     being captured
+   * @throws IllegalArgumentException if the device has no streams
+   * @throws LqfException if the device is not available or has no such precision; says why
+   */
+  public static Engine open(String device, DeviceStream stream, Precision precision) {
+    return open(
+        device,
+        precision,
+        (name, engine) ->
+            Lqf.lqf_engine_open_on(name, stream.handle(), 1, Winograd.F2.outputs, engine));
+  }
+
+  private static Engine open(
+      String device, Precision precision, ToIntBiFunction<String, LqfEngine> open) {
     String chosen = device.equals("auto") ? best() : device;
     if (!DEVICES.contains(chosen)) {
       throw new IllegalArgumentException(unknown(chosen));
@@ -77,7 +105,7 @@ public final class Engine extends Handle {
                   LqfException.Status.UNAVAILABLE, "device " + chosen + ": " + cause);
             });
     LqfEngine engine = new LqfEngine();
-    check(Lqf.lqf_engine_open(chosen, threads, winograd.outputs, engine));
+    check(open.applyAsInt(chosen, engine));
     Engine opened = new Engine(engine);
     try {
       call(() -> Lqf.lqf_engine_set_precision(engine, precision.code()), opened);
@@ -130,6 +158,22 @@ public final class Engine extends Handle {
     return bytes[0];
   }
 
+  /**
+   * The stream in which this engine computes, for others to join.
+   *
+   * @throws IllegalArgumentException if the device has no streams
+   */
+  public DeviceStream stream() {
+    long[] handle = new long[1];
+    call(() -> Lqf.lqf_engine_stream(pointer, handle), this);
+    return new DeviceStream(handle[0]);
+  }
+
+  /** Waits until everything that was asked of this engine is done. Reading results does so too. */
+  public void synchronise() {
+    call(() -> Lqf.lqf_engine_synchronise(pointer), this);
+  }
+
   /** A vector of zeros. */
   public DeviceVector vector(long length) {
     return DeviceVector.create(this, length);
@@ -144,6 +188,18 @@ public final class Engine extends Handle {
       vector.close();
       throw e;
     }
+  }
+
+  /**
+   * Device memory of the caller as a vector, without a copy. What others write there is seen by
+   * calls that come later in the stream.
+   *
+   * @param buffer kept by the caller for longer than the vector
+   * @throws IllegalArgumentException if it is not memory of this device, or the device computes in
+   *     the host's memory
+   */
+  public DeviceVector vector(DeviceBuffer buffer) {
+    return DeviceVector.borrow(this, buffer);
   }
 
   /** A symmetric matrix [side, side] of zeros. */

@@ -96,6 +96,17 @@ public abstract class Handle implements AutoCloseable {
     }
   }
 
+  /** The same with four. */
+  protected static void call(
+      IntSupplier function, Handle used, Handle second, Handle third, Handle fourth) {
+    used.enter();
+    try {
+      call(function, second, third, fourth);
+    } finally {
+      used.leave();
+    }
+  }
+
   /** The native object of another class of this library. To be used inside {@link #call} only. */
   protected static <P extends Pointer> P pointer(Handle handle, Class<P> type) {
     return type.cast(handle.pointer);

@@ -112,6 +112,18 @@ public final class Plan extends Handle {
   }
 
   /**
+   * The same for images that are on the device already.
+   *
+   * @param batch [n, channels, height, width], read; more may follow
+   */
+  public void forward(DeviceVector batch, int n) {
+    checkImages(batch.length(), n);
+    forget();
+    call(() -> Lqf.lqf_plan_forward_vector(pointer, batch.pointer, n), this, batch);
+    images = n;
+  }
+
+  /**
    * out = f(x; w0).
    *
    * @param out [n, classes], overwritten; entries beyond are left as they are
@@ -207,6 +219,26 @@ public final class Plan extends Handle {
   }
 
   /**
+   * The same from device to device. On a device with streams it is queued, not waited for.
+   *
+   * @param batch [n, channels, height, width], read; more may follow
+   * @param scores [n, classes], overwritten; entries beyond are left as they are
+   */
+  public void predict(DeviceVector delta, DeviceVector batch, int n, DeviceVector scores) {
+    checkParameters("delta", delta);
+    checkImages(batch.length(), n);
+    checkLength("scores", scores, (long) n * classes());
+    forget();
+    call(
+        () -> Lqf.lqf_plan_predict_vector(pointer, delta.pointer, batch.pointer, n, scores.pointer),
+        this,
+        delta,
+        batch,
+        scores);
+    images = n;
+  }
+
+  /**
    * Moves w0 to these parameters; the next verb must be a forward.
    *
    * @param parameters [parameters], copied
@@ -249,7 +281,7 @@ public final class Plan extends Handle {
     return bytes[which][0];
   }
 
-  private void checkImages(int floats, int n) {
+  private void checkImages(long floats, int n) {
     if (n < 1 || n > maxBatch) {
       throw new IllegalArgumentException(
           "n is %d, expected 1 to %d, the largest batch of this plan".formatted(n, maxBatch));
