@@ -2,6 +2,7 @@ package org.lqf.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.File;
 import java.io.IOException;
@@ -15,6 +16,8 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
 import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -66,15 +69,35 @@ class DeviceChoiceTest {
     if (cuda.isPresent()) {
       Files.write(natives.resolve("liblqf_cuda.so"), cuda.get());
     }
+    return answer(folder, simulated);
+  }
+
+  /** The same where all three come out of a jar, as in a service that has lqf on its class path. */
+  private List<String> answerFromJar(byte[] cuda, String simulated)
+      throws IOException, InterruptedException {
+    Path jar = folder.resolve("natives.jar");
+    try (ZipOutputStream out = new ZipOutputStream(Files.newOutputStream(jar))) {
+      for (String file : List.of("liblqf.so", "libjniLqf.so", "liblqf_cuda.so")) {
+        out.putNextEntry(new ZipEntry(NATIVES + "/" + file));
+        out.write(file.equals("liblqf_cuda.so") ? cuda : Files.readAllBytes(shipped(file)));
+      }
+    }
+    return answer(jar, simulated);
+  }
+
+  /** The answer of a child that finds its natives in a folder or jar. */
+  private List<String> answer(Path natives, String simulated)
+      throws IOException, InterruptedException {
     Path errors = folder.resolve("stderr");
     ProcessBuilder builder =
         new ProcessBuilder(
                 ProcessHandle.current().info().command().orElse("java"),
                 "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
+                "-Dorg.bytedeco.javacpp.cachedir=" + folder.resolve("cache"),
                 "-XX:+UseSerialGC",
                 "-XX:TieredStopAtLevel=1",
                 "-cp",
-                folder + File.pathSeparator + System.getProperty("java.class.path"),
+                natives + File.pathSeparator + System.getProperty("java.class.path"),
                 Child.class.getName())
             .redirectError(errors.toFile());
     builder.environment().put("LQF_EMULATOR_DEVICE", simulated);
@@ -157,6 +180,29 @@ class DeviceChoiceTest {
     assertEquals(cause, lines.get(0));
     assertEquals("device cpu: no cuda, " + cause, lines.get(1));
     assertTrue(lines.get(2).startsWith("cpu: "), lines::toString);
+    assertEquals("25.0", lines.get(3));
+  }
+
+  @Test
+  void theLibraryComesOutOfAJarToo() throws IOException, InterruptedException {
+    byte[] library = Files.readAllBytes(shipped("liblqf_emulator.so"));
+    List<String> lines = answerFromJar(library, "sm_80");
+    assertEquals(List.of("cuda is available", "device cuda"), lines.subList(0, 2));
+    assertEquals("25.0", lines.get(3));
+    try (Stream<Path> unpacked = Files.walk(folder.resolve("cache"))) {
+      assertTrue(unpacked.anyMatch(file -> file.endsWith(NATIVES + "/liblqf_cuda.so")));
+    }
+  }
+
+  @Test
+  void theLibraryThatNvccMadeAnswersOutOfAJarAsItDoesHere()
+      throws IOException, InterruptedException {
+    assumeTrue(
+        Lqf.class.getResource(Loader.getPlatform() + "/liblqf_cuda.so") != null,
+        "built without nvcc");
+    List<String> lines = answerFromJar(Files.readAllBytes(shipped("liblqf_cuda.so")), "");
+    assertEquals(Engine.unavailabilityCause("cuda").orElse("cuda is available"), lines.get(0));
+    assertEquals(Engine.choice(), lines.get(1));
     assertEquals("25.0", lines.get(3));
   }
 
