@@ -86,16 +86,29 @@ public final class OneLayer implements AutoCloseable {
     return values;
   }
 
+  /** The verbs end when the device is done. */
   public void forward() {
     plan.forward(images, IMAGES);
+    engine.synchronise();
   }
 
   public void jvp() {
     plan.jvp(delta, outputs);
+    engine.synchronise();
   }
 
   public void vjp() {
     plan.vjp(outputs, gradient);
+    engine.synchronise();
+  }
+
+  public void synchronise() {
+    engine.synchronise();
+  }
+
+  /** A vector of zeros of the plan's engine. */
+  public DeviceVector vector(long length) {
+    return engine.vector(length);
   }
 
   public Plan plan() {
