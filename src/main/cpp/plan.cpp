@@ -10,6 +10,7 @@ namespace {
 constexpr int64_t kLine = 16;              // floats: every buffer starts on a 64-byte line
 constexpr int64_t kCacheFloats = 2 << 20;  // a micro-batch of the widest value should fit: 8 MB
 constexpr int kMinMicro = 8, kMaxMicro = 64;
+constexpr int64_t kPatchEntries = 1 << 18;  // of the images that each_input hands over together, a patch each
 
 int64_t lines(int64_t floats) { return (floats + kLine - 1) / kLine * kLine; }
 
@@ -714,8 +715,12 @@ void Plan::predict_step(const Step& step, int first, int m) {
 }
 
 void Plan::each_input(const std::function<void(const Step&, const Conv2d&, const float*)>& at) {
-    for (const Step& step : steps_)
-        if (has_weights(step.node) && step.node.linearised) at(step, batch(step.conv, images_), x(step.in0, 0));
+    for (const Step& step : steps_) {
+        if (!has_weights(step.node) || !step.node.linearised) continue;
+        const int most = int(std::max<int64_t>(1, kPatchEntries / step.conv.patch()));
+        for (int first = 0; first < images_; first += most)
+            at(step, batch(step.conv, std::min(most, images_ - first)), x(step.in0, first));
+    }
 }
 
 std::string Plan::describe() const {

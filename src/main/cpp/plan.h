@@ -68,7 +68,7 @@ public:
     using AtConv = std::function<void(const Step&, const Conv2d&, const float* x, const float* y_bar)>;
     void reverse(int first, int n, const float* cotangent, const AtConv& at);
 
-    // At every linearised conv2d calls at(step, conv, x) for all images of the last forward: their inputs are kept.
+    // At every linearised conv2d calls at(step, conv, x) for the images of the last forward, some at a time in order: inputs are kept.
     void each_input(const std::function<void(const Step&, const Conv2d&, const float* x)>& at);
 
     Engine& engine() const { return *engine_; }

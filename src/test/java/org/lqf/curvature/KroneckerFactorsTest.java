@@ -310,6 +310,22 @@ class KroneckerFactorsTest {
         .assertSameBits(Run.of(device, 1, sharing, many, 0, 20, 47));
   }
 
+  /** A plan hands inputs over in parts, so that their patches need not stand in memory together. */
+  @ParameterizedTest
+  @MethodSource("cases")
+  void bitsDependNotOnHowManyInputsAreHandedOver(String device, Sharing sharing) {
+    List<Node> nodes =
+        List.of( // 216 entries a patch: 1213 images at a time
+            new Node("conv", new Layer.Conv2d(24, 2, 3, 3, 1, 1), "input"),
+            new Node("pool", new Layer.GlobalAvgPool(), "conv"));
+    float[] w0 = integers(ParameterBlock.layout(nodes).get(0).end(), 1, SEED);
+    Backbone wide =
+        new Backbone("wide", InputSpec.raw(24, 2, 2), nodes, "pool", Node.INPUT, List.of(), w0);
+    Trial many = Trial.normal(wide, 1300, SEED);
+    Run.of(device, 2, sharing, many, 1, 1300)
+        .assertSameBits(Run.of(device, 1, sharing, many, 1, 650, 650));
+  }
+
   @ParameterizedTest
   @MethodSource("cases")
   void restoredFactorsAreTheSameBits(String device, Sharing sharing) {
