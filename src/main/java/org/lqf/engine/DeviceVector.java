@@ -52,25 +52,45 @@ public final class DeviceVector extends Handle {
 
   /** this = (value, value, …) */
   public DeviceVector fill(double value) {
-    call(() -> Lqf.lqf_vector_fill(pointer, (float) value), this);
+    enter();
+    try {
+      check(Lqf.lqf_vector_fill(pointer, (float) value));
+    } finally {
+      leave();
+    }
     return this;
   }
 
   /** this = source */
   public DeviceVector set(DeviceVector source) {
-    call(() -> Lqf.lqf_vector_set(pointer, source.pointer), this, source);
+    begin(this, source);
+    try {
+      check(Lqf.lqf_vector_set(pointer, source.pointer));
+    } finally {
+      end(this, source);
+    }
     return this;
   }
 
   /** this = factor · this */
   public DeviceVector scale(double factor) {
-    call(() -> Lqf.lqf_vector_scale(pointer, (float) factor), this);
+    enter();
+    try {
+      check(Lqf.lqf_vector_scale(pointer, (float) factor));
+    } finally {
+      leave();
+    }
     return this;
   }
 
   /** this = this + factor · x */
   public DeviceVector add(double factor, DeviceVector x) {
-    call(() -> Lqf.lqf_vector_add(pointer, (float) factor, x.pointer), this, x);
+    begin(this, x);
+    try {
+      check(Lqf.lqf_vector_add(pointer, (float) factor, x.pointer));
+    } finally {
+      end(this, x);
+    }
     return this;
   }
 

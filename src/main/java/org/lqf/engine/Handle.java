@@ -107,6 +107,43 @@ public abstract class Handle implements AutoCloseable {
     }
   }
 
+  /**
+   * Keeps handles from being closed until {@link #end}: {@link #call} without an object for the
+   * function, for what services call all day. Whether the JIT removes that object is its own
+   * choice.
+   *
+   * @throws IllegalStateException if one is closed; then none is kept
+   */
+  static void begin(Handle used, Handle second) {
+    used.enter();
+    try {
+      second.enter();
+    } catch (IllegalStateException e) {
+      used.leave();
+      throw e;
+    }
+  }
+
+  static void begin(Handle used, Handle second, Handle third) {
+    begin(used, second);
+    try {
+      third.enter();
+    } catch (IllegalStateException e) {
+      end(used, second);
+      throw e;
+    }
+  }
+
+  static void end(Handle used, Handle second) {
+    second.leave();
+    used.leave();
+  }
+
+  static void end(Handle used, Handle second, Handle third) {
+    third.leave();
+    end(used, second);
+  }
+
   /** The native object of another class of this library. To be used inside {@link #call} only. */
   protected static <P extends Pointer> P pointer(Handle handle, Class<P> type) {
     return type.cast(handle.pointer);
@@ -136,7 +173,7 @@ public abstract class Handle implements AutoCloseable {
     }
   }
 
-  private void enter() {
+  final void enter() {
     synchronized (lock) {
       if (closed) {
         throw new IllegalStateException(getClass().getSimpleName() + " is closed");
@@ -145,7 +182,7 @@ public abstract class Handle implements AutoCloseable {
     }
   }
 
-  private void leave() {
+  final void leave() {
     synchronized (lock) {
       if (--calls == 0) {
         lock.notifyAll();

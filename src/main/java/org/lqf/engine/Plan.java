@@ -93,7 +93,12 @@ public final class Plan extends Handle {
   public void forward(float[] batch, int n) {
     checkImages(batch.length, n);
     forget();
-    call(() -> Lqf.lqf_plan_forward(pointer, batch, n), this);
+    enter();
+    try {
+      check(Lqf.lqf_plan_forward(pointer, batch, n));
+    } finally {
+      leave();
+    }
     images = n;
   }
 
@@ -107,7 +112,12 @@ public final class Plan extends Handle {
     }
     checkImages(batch.remaining(), n);
     forget();
-    call(() -> Lqf.lqf_plan_forward(pointer, batch, n), this);
+    enter();
+    try {
+      check(Lqf.lqf_plan_forward(pointer, batch, n));
+    } finally {
+      leave();
+    }
     images = n;
   }
 
@@ -131,7 +141,12 @@ public final class Plan extends Handle {
    */
   public void outputs(DeviceVector out) {
     checkOutputs("out", out);
-    call(() -> Lqf.lqf_plan_outputs(pointer, out.pointer), this, out);
+    begin(this, out);
+    try {
+      check(Lqf.lqf_plan_outputs(pointer, out.pointer));
+    } finally {
+      end(this, out);
+    }
   }
 
   /** Length of {@link #statistics}; 0 for a network whose batch norm is folded. */
@@ -166,7 +181,12 @@ public final class Plan extends Handle {
   public void jvp(DeviceVector delta, DeviceVector out) {
     checkParameters("delta", delta);
     checkOutputs("out", out);
-    call(() -> Lqf.lqf_plan_jvp(pointer, delta.pointer, out.pointer), this, delta, out);
+    begin(this, delta, out);
+    try {
+      check(Lqf.lqf_plan_jvp(pointer, delta.pointer, out.pointer));
+    } finally {
+      end(this, delta, out);
+    }
   }
 
   /**
@@ -179,11 +199,12 @@ public final class Plan extends Handle {
   public void vjp(DeviceVector cotangent, DeviceVector gradient) {
     checkOutputs("cotangent", cotangent);
     checkParameters("gradient", gradient);
-    call(
-        () -> Lqf.lqf_plan_vjp(pointer, cotangent.pointer, gradient.pointer),
-        this,
-        cotangent,
-        gradient);
+    begin(this, cotangent, gradient);
+    try {
+      check(Lqf.lqf_plan_vjp(pointer, cotangent.pointer, gradient.pointer));
+    } finally {
+      end(this, cotangent, gradient);
+    }
   }
 
   /**
@@ -214,7 +235,12 @@ public final class Plan extends Handle {
               .formatted(n, classes(), (long) n * classes(), scores.length));
     }
     forget();
-    call(() -> Lqf.lqf_plan_predict(pointer, delta.pointer, batch, n, scores), this, delta);
+    begin(this, delta);
+    try {
+      check(Lqf.lqf_plan_predict(pointer, delta.pointer, batch, n, scores));
+    } finally {
+      end(this, delta);
+    }
     images = n;
   }
 

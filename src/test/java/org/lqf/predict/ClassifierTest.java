@@ -248,7 +248,7 @@ class ClassifierTest {
     }
   }
 
-  private static LinearisedModel model(Backbone backbone) {
+  static LinearisedModel model(Backbone backbone) {
     Random random = new Random(3);
     int features = backbone.shapes().get(backbone.featureNode()).channels();
     float[] headWeight = normal(random, 3 * features, 0.3f);
