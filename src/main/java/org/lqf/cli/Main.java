@@ -25,6 +25,7 @@ import picocli.CommandLine.TypeConversionException;
     name = "lqf",
     subcommands = {
       TuneCommand.class,
+      PlanCommand.class,
       EvaluateCommand.class,
       PredictCommand.class,
       InspectCommand.class,
@@ -95,6 +96,7 @@ public final class Main implements Runnable {
         .setUsageHelpAutoWidth(false)
         .setUsageHelpWidth(100)
         .registerConverter(Solver.class, text -> convert(() -> Solver.of(text)))
+        .registerConverter(ByteSize.class, text -> convert(() -> ByteSize.parse(text)))
         .registerConverter(Layers.class, text -> convert(() -> Layers.parse(text)))
         .setParameterExceptionHandler((error, arguments) -> Failures.usage(error))
         .setExecutionExceptionHandler(

@@ -19,6 +19,7 @@ import org.lqf.engine.Engine;
 import org.lqf.model.AtomicFile;
 import org.lqf.model.LinearisedModel;
 import org.lqf.predict.ConfusionMatrix;
+import org.lqf.tune.TuningPlan;
 
 /**
  * Names and values for machines. The names are stable; what is not known is null, never NaN or left
@@ -92,6 +93,12 @@ final class Metrics {
     put("testImages", score == null ? null : score.images());
     put("perClass", score == null ? null : perClass(score.confusions(), probe));
     return put("confusions", score == null ? null : confusions(score.confusions()));
+  }
+
+  /** What the work was expected to take; null for what is not known. */
+  Metrics planned(@Nullable TuningPlan plan) {
+    return put("plannedSeconds", plan == null ? null : plan.seconds())
+        .put("plannedPeakMemoryBytes", plan == null ? null : plan.peakBytes());
   }
 
   /** What the work took. */

@@ -1,9 +1,11 @@
 package org.lqf.cli;
 
 import java.io.PrintWriter;
+import org.jspecify.annotations.Nullable;
 import org.lqf.predict.Evaluation;
 import org.lqf.solve.Progress;
 import org.lqf.tune.TrainingListener;
+import org.lqf.tune.TuningPlan;
 
 /**
  * Shows on stderr how far a training is: on a terminal one line that is painted over, elsewhere a
@@ -23,6 +25,7 @@ final class ProgressDisplay implements TrainingListener, Evaluation.Progress, Au
   private final boolean quiet;
   private final int columns; // 0: no terminal
 
+  private @Nullable TuningPlan planned;
   private String phase = "";
   private boolean solving; // then iterations are the measure, not images
   private long start; // System.nanoTime() of the phase
@@ -102,6 +105,20 @@ final class ProgressDisplay implements TrainingListener, Evaluation.Progress, Au
     }
     state = text.toString();
     advance(step.fraction());
+  }
+
+  @Override
+  public void plan(TuningPlan plan) {
+    planned = plan;
+    note("solver %s: %s".formatted(plan.solver(), plan.reason()));
+    note(
+        "planned: %.0f s, %d MB, %d images at a time"
+            .formatted(plan.seconds(), plan.peakBytes() >> 20, plan.batch()));
+  }
+
+  /** How the training was to run; null before it began. */
+  @Nullable TuningPlan planned() {
+    return planned;
   }
 
   @Override

@@ -45,9 +45,9 @@ import picocli.CommandLine.Spec;
     })
 final class TuneCommand implements Callable<Integer> {
 
-  private static final String SHIPPED_NETWORK =
+  static final String SHIPPED_NETWORK =
       "test-data/resnet20-leaky0.1-own/resnet20-leaky0.1-own.json";
-  private static final String SHIPPED_IMAGES = "test-data/fashion10";
+  static final String SHIPPED_IMAGES = "test-data/fashion10";
 
   @Option(
       names = "--backbone",
@@ -178,7 +178,9 @@ final class TuneCommand implements Callable<Integer> {
       }
       display.clear();
       if (metrics != null) {
-        metrics(report, score, probe, input.test(), engine, seconds).write(metrics);
+        metrics(report, score, probe, input.test(), engine, seconds)
+            .planned(display.planned())
+            .write(metrics);
       }
       print(command.commandLine().getOut(), report, engine, seconds, score, probe);
     }
@@ -212,7 +214,7 @@ final class TuneCommand implements Callable<Integer> {
     }
   }
 
-  private static Path shipped(CommandSpec command, String option, String relative) {
+  static Path shipped(CommandSpec command, String option, String relative) {
     Path path = Path.of(System.getProperty("lqf.home", "")).resolve(relative);
     if (!Files.exists(path)) {
       throw usage(command, "give %s; the shipped default %s is not there".formatted(option, path));

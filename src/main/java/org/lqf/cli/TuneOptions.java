@@ -106,6 +106,14 @@ final class TuneOptions {
       description = "sgd shifts and flips the training images anew in every epoch.")
   private boolean augment;
 
+  @Option(
+      names = "--memory",
+      paramLabel = "SIZE",
+      description =
+          "The most that the process may hold, such as 2g: what is kept, batches and the choice of "
+              + "a solver follow it. Default: half of what is free. lqf plan says what is needed.")
+  private @Nullable ByteSize memory;
+
   long seed() {
     return seed;
   }
@@ -130,6 +138,7 @@ final class TuneOptions {
             .withAugment(augment)
             .withReaders(readers);
     config = ridge == null ? config : config.withRidge(ridge);
+    config = memory == null ? config : config.withMemory(memory.bytes());
     config = damping == null ? config : config.withDamping(damping);
     return rate == null ? config : config.withRate(rate);
   }

@@ -36,8 +36,18 @@ public final class GramMatrix {
 
   /** Bytes that {@link #of} and a factorisation in place hold at most. */
   public static long bytes(long images, int classes, long parameters) {
-    double side = (double) images * classes;
-    return (long) (8 * side * side) + 2 * Math.max(TILE_BYTES, 4L * classes * parameters);
+    return bytes(images, classes, parameters, Integer.MAX_VALUE);
+  }
+
+  /**
+   * The same where a plan takes so many images at most; {@link Long#MAX_VALUE} if K is too large.
+   */
+  public static long bytes(long images, int classes, long parameters, int batch) {
+    long side = images * classes;
+    long tile = Math.min(images, tile(classes, parameters, batch));
+    return side > MAX_SIDE
+        ? Long.MAX_VALUE / 2
+        : 8 * side * side + 2 * 4L * tile * classes * parameters;
   }
 
   /** Whether K and a factorisation in place fit into half of so many bytes. */
@@ -50,20 +60,22 @@ public final class GramMatrix {
    * Multiply-adds of {@link #of} and a factorisation, in units of those of a convolution: products
    * of long rows run at about half the speed.
    *
+   * @param batch the most images that the plan takes
    * @param macs of one forward pass of one image
    */
-  public static double work(Plan plan, long images, double macs) {
-    double side = (double) images * plan.classes();
-    double passes = Math.max(1, images / (2.0 * tile(plan))); // how often each row is computed
-    return side * side * plan.parameters()
+  public static double work(int classes, long parameters, int batch, long images, double macs) {
+    double side = (double) images * classes;
+    double tile = tile(classes, parameters, batch);
+    double passes = Math.max(1, images / (2 * tile)); // how often each row is computed
+    return side * side * parameters
         + side * side * side / 3
-        + passes * images * (1 + 2.0 * plan.classes()) * macs;
+        + passes * images * (1 + 2.0 * classes) * macs;
   }
 
   /** Images of a tile. */
-  private static int tile(Plan plan) {
-    long fit = TILE_BYTES / (4L * plan.classes() * plan.parameters());
-    return (int) Math.max(1, Math.min(plan.maxBatch(), fit));
+  private static int tile(int classes, long parameters, int batch) {
+    long fit = TILE_BYTES / (4L * classes * parameters);
+    return (int) Math.max(1, Math.min(batch, fit));
   }
 
   /**
@@ -74,7 +86,7 @@ public final class GramMatrix {
   public static SymmetricMatrix of(Engine engine, Plan plan, Samples samples, Progress progress)
       throws IOException {
     int classes = plan.classes();
-    int tile = tile(plan);
+    int tile = tile(classes, plan.parameters(), plan.maxBatch());
     List<Tile> tiles = new ArrayList<>();
     samples.forEach(
         Samples.IN_ORDER,

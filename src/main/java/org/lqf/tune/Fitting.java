@@ -38,7 +38,7 @@ final class Fitting {
   private final LqfConfig config;
   private final TrainingListener listener;
   private final @Nullable LinearisedModel like; // whose head is taken; null: one of its own
-  private final int batch;
+  private final TuningPlan way;
 
   Fitting(
       Engine engine,
@@ -65,36 +65,34 @@ final class Fitting {
     this.config = config;
     this.listener = listener;
     this.like = like;
-    boolean stochastic = config.solver().stochastic() || config.augment();
-    int fit = TrainingImages.batch(sized, folder.size(), stochastic);
-    this.batch = stochastic ? Math.max(fit, config.batch()) : fit;
+    listener.phase("planning");
+    this.way = Planner.of(engine, sized, folder, config);
+    listener.plan(way);
     listener.phase("reading images");
-    this.images = TrainingImages.prepare(folder, input, config.readers());
+    this.images = TrainingImages.prepare(folder, input, config.readers(), way.imagesHeld());
   }
 
   TrainingReport run(TrainingFiles files) throws IOException {
     TrainingImages samples =
         new TrainingImages(
-            images, folder.classes().size(), config.targetScale(), batch, config, listener);
+            images, folder.classes().size(), config.targetScale(), way.batch(), config, listener);
     LinearProbe probe = probe(samples);
     Backbone network = withHead(probe);
     Set<String> layers = config.layers().of(network);
-    try (Plan plan = engine.compile(network, layers, batch);
+    try (Plan plan = engine.compile(network, layers, way.batch());
         DeviceVector delta = engine.vector(network.parameters())) {
       double ridge =
           config.ridge().isPresent()
               ? config.ridge().getAsDouble()
               : LqfConfig.DEFAULT_RELATIVE_RIDGE * RowNorm.meanSquare(engine, plan, images);
-      SolverChoice choice = SolverChoice.of(config, plan, images.size());
-      listener.note("solver %s: %s".formatted(choice.solver(), choice.reason()));
       String dataDigest = folder.digest();
       double damping = Double.NaN;
       Solution solution;
       try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge);
           Preconditioner preconditioner =
-              preconditioner(choice.solver(), plan, samples, ridge, files.factors(), dataDigest)) {
+              preconditioner(way.solver(), plan, samples, ridge, files.factors(), dataDigest)) {
         damping = preconditioner.damping;
-        String key = key(ridge, choice.solver(), dataDigest);
+        String key = key(ridge, way.solver(), dataDigest);
         Path checkpoint = files.checkpoint();
         @Nullable CheckpointFile file =
             checkpoint == null ? null : CheckpointFile.open(checkpoint, key);
@@ -104,10 +102,10 @@ final class Fitting {
                   state ->
                       listener.note("going on after iteration %d".formatted(state.iteration())));
         }
-        listener.phase("solving by " + choice.solver());
+        listener.phase("solving by " + way.solver());
         solution =
             solve(
-                choice.solver(),
+                way.solver(),
                 problem,
                 preconditioner.factors,
                 delta,
@@ -127,7 +125,7 @@ final class Fitting {
       float[] bias = Arrays.copyOfRange(w0, w0.length - classes, w0.length);
       LinearisedModel.Fit fit =
           new LinearisedModel.Fit(
-              choice.solver().text(),
+              way.solver().text(),
               config.seed(),
               images.size(),
               solution.iterations(),
@@ -149,8 +147,8 @@ final class Fitting {
       return new TrainingReport(
           model,
           baseline(model, probe),
-          choice.solver(),
-          choice.reason(),
+          way.solver(),
+          way.reason(),
           solution.converged(),
           solution.certificate(),
           damping,
@@ -160,7 +158,8 @@ final class Fitting {
 
   private LinearProbe probe(TrainingImages samples) throws IOException {
     listener.phase("linear probe");
-    return LinearProbe.of(engine, sized, samples, images.labels(), folder.classes().size(), batch);
+    return LinearProbe.of(
+        engine, sized, samples, images.labels(), folder.classes().size(), way.batch());
   }
 
   private Backbone withHead(LinearProbe probe) {
@@ -255,7 +254,7 @@ final class Fitting {
         List.of(
             sized.digest(),
             dataDigest,
-            config.toString().replaceAll("readers=\\d+, ", ""),
+            config.toString().replaceAll("(readers|memory)=[^,]*, ", ""),
             solver.text(),
             Double.toString(ridge),
             like == null ? "" : like.pointDigest()));

@@ -1,6 +1,7 @@
 package org.lqf.tune;
 
 import java.util.OptionalDouble;
+import java.util.OptionalLong;
 import org.lqf.model.InputSpec;
 
 /**
@@ -22,6 +23,8 @@ import org.lqf.model.InputSpec;
  * @param tolerance the conjugate gradients stop at ‖∇L(Δ)‖ ≤ tolerance · ‖∇L(0)‖
  * @param iterations the conjugate gradients stop after so many
  * @param readers threads that decode images
+ * @param memory bytes that the process may hold, or empty: half of what the machine has left. What
+ *     is held and, with {@link Solver#AUTO}, the solver follow it
  * @param seed of order, augmentation and random head; the optimum does not depend on it unless one
  *     of the last two is used
  */
@@ -40,6 +43,7 @@ public record LqfConfig(
     double tolerance,
     int iterations,
     int readers,
+    OptionalLong memory,
     long seed) {
 
   public static final double DEFAULT_TARGET_SCALE = 15;
@@ -57,6 +61,7 @@ public record LqfConfig(
     require(tolerance > 0 && tolerance < 1, "tolerance", "in (0, 1)", tolerance);
     require(iterations >= 1, "iterations", "at least 1", iterations);
     require(readers >= 1, "readers", "at least 1", readers);
+    memory.ifPresent(bytes -> require(bytes > 0, "memory", "above 0", bytes));
     if (augment && solver != Solver.AUTO && !solver.stochastic()) {
       throw new IllegalArgumentException(
           "solver %s needs images that stay the same; augment with %s or %s"
@@ -86,6 +91,7 @@ public record LqfConfig(
         5e-4,
         1000,
         Runtime.getRuntime().availableProcessors(),
+        OptionalLong.empty(),
         0);
   }
 
@@ -110,6 +116,7 @@ public record LqfConfig(
         tolerance,
         iterations,
         readers,
+        memory,
         seed);
   }
 
@@ -129,6 +136,7 @@ public record LqfConfig(
         tolerance,
         iterations,
         readers,
+        memory,
         seed);
   }
 
@@ -148,6 +156,7 @@ public record LqfConfig(
         tolerance,
         iterations,
         readers,
+        memory,
         seed);
   }
 
@@ -167,6 +176,7 @@ public record LqfConfig(
         tolerance,
         iterations,
         readers,
+        memory,
         seed);
   }
 
@@ -186,6 +196,7 @@ public record LqfConfig(
         tolerance,
         iterations,
         readers,
+        memory,
         seed);
   }
 
@@ -205,6 +216,7 @@ public record LqfConfig(
         tolerance,
         iterations,
         readers,
+        memory,
         seed);
   }
 
@@ -224,6 +236,7 @@ public record LqfConfig(
         tolerance,
         iterations,
         readers,
+        memory,
         seed);
   }
 
@@ -243,6 +256,7 @@ public record LqfConfig(
         tolerance,
         iterations,
         readers,
+        memory,
         seed);
   }
 
@@ -262,6 +276,7 @@ public record LqfConfig(
         tolerance,
         iterations,
         readers,
+        memory,
         seed);
   }
 
@@ -281,6 +296,7 @@ public record LqfConfig(
         tolerance,
         iterations,
         readers,
+        memory,
         seed);
   }
 
@@ -300,6 +316,7 @@ public record LqfConfig(
         tolerance,
         iterations,
         readers,
+        memory,
         seed);
   }
 
@@ -319,6 +336,7 @@ public record LqfConfig(
         value,
         iterations,
         readers,
+        memory,
         seed);
   }
 
@@ -338,6 +356,7 @@ public record LqfConfig(
         tolerance,
         value,
         readers,
+        memory,
         seed);
   }
 
@@ -357,6 +376,27 @@ public record LqfConfig(
         tolerance,
         iterations,
         value,
+        memory,
+        seed);
+  }
+
+  public LqfConfig withMemory(long value) {
+    return new LqfConfig(
+        size,
+        head,
+        layers,
+        targetScale,
+        ridge,
+        solver,
+        damping,
+        epochs,
+        batch,
+        rate,
+        augment,
+        tolerance,
+        iterations,
+        readers,
+        OptionalLong.of(value),
         seed);
   }
 
@@ -376,6 +416,7 @@ public record LqfConfig(
         tolerance,
         iterations,
         readers,
+        memory,
         value);
   }
 }

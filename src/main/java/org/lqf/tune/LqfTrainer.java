@@ -4,6 +4,7 @@ import java.io.IOException;
 import org.lqf.engine.Engine;
 import org.lqf.image.ImageFolder;
 import org.lqf.model.Backbone;
+import org.lqf.model.InputSpec;
 import org.lqf.model.LinearisedModel;
 
 /**
@@ -23,6 +24,19 @@ public final class LqfTrainer {
       Engine engine, Backbone backbone, ImageFolder images, LqfConfig config) throws IOException {
     return train(engine, backbone, images, config, TrainingListener.NONE, TrainingFiles.NONE)
         .model();
+  }
+
+  /**
+   * Says how {@link #train} would run and what it would need.
+   *
+   * @throws IllegalArgumentException if the memory of the configuration is too little; says what
+   *     would be enough
+   */
+  public static TuningPlan plan(
+      Engine engine, Backbone backbone, ImageFolder images, LqfConfig config) throws IOException {
+    InputSpec input = config.input(backbone.input());
+    Backbone sized = backbone.withInputSize(input.height(), input.width());
+    return Planner.of(engine, sized, images, config);
   }
 
   /**

@@ -67,7 +67,7 @@ public final class TrainingImages implements Samples {
       throws IOException {
     ImageDataset images = prepare(folder, model.input(), readers);
     LqfConfig config = LqfConfig.defaults().withReaders(readers);
-    int batch = batch(network, folder.size(), false);
+    int batch = batch(network, folder.size());
     int classes = folder.classes().size();
     return new TrainingImages(images, classes, model.fit().targetScale(), batch, config, listener);
   }
@@ -86,24 +86,38 @@ public final class TrainingImages implements Samples {
   /** Decodes all images once if they fit into a quarter of Java's memory, else at every pass. */
   public static ImageDataset prepare(ImageFolder folder, InputSpec input, int readers)
       throws IOException {
-    ImageTransform transform =
-        new ImageTransform(
-            input.channels(), input.height(), input.width(), input.mean(), input.std());
-    ImageDataset onDisk = ImageDataset.of(folder, transform);
-    long bytes = 4L * onDisk.size() * onDisk.floats();
-    boolean fits = bytes < Runtime.getRuntime().maxMemory() / 4 && bytes / 4 < Integer.MAX_VALUE;
-    return fits ? onDisk.inMemory(readers) : onDisk;
+    return prepare(folder, input, readers, fitInMemory(folder.size(), input));
+  }
+
+  /**
+   * Decodes all images once, or at every pass.
+   *
+   * @param held whether they stay in memory
+   */
+  static ImageDataset prepare(ImageFolder folder, InputSpec input, int readers, boolean held)
+      throws IOException {
+    ImageDataset onDisk = ImageDataset.of(folder, transform(input));
+    return held ? onDisk.inMemory(readers) : onDisk;
+  }
+
+  /** Whether prepared images fit into a quarter of Java's memory, and into one array. */
+  static boolean fitInMemory(long images, InputSpec input) {
+    long floats = images * input.shape().size();
+    return 4 * floats < Runtime.getRuntime().maxMemory() / 4 && floats < Integer.MAX_VALUE;
+  }
+
+  static ImageTransform transform(InputSpec input) {
+    return new ImageTransform(
+        input.channels(), input.height(), input.width(), input.mean(), input.std());
   }
 
   /**
    * All images if their activations fit into memory, else as many as suit a batch; nothing but the
    * time depends on it.
-   *
-   * @param several whether there must be several batches
    */
-  static int batch(Backbone network, int images, boolean several) {
+  private static int batch(Backbone network, int images) {
     long bytes = 4 * network.shapes().values().stream().mapToLong(Shape::size).sum();
-    if (!several && images * bytes < KEPT_SHARE * FreeMemory.bytes()) {
+    if (images * bytes < KEPT_SHARE * FreeMemory.bytes()) {
       return images;
     }
     return (int) Math.max(1, Math.min(MAX_BATCH, ACTIVATION_BYTES / bytes));

@@ -10,6 +10,9 @@ public interface TrainingListener {
 
   TrainingListener NONE = new TrainingListener() {};
 
+  /** How the training will run, before it begins. */
+  default void plan(TuningPlan plan) {}
+
   /** A part of the work begins: a few words for people, such as "reading images". */
   default void phase(String name) {}
 

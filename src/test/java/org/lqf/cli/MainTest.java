@@ -44,7 +44,7 @@ class MainTest {
     Cli.run()
         .failed(
             2,
-            "expected a command: tune, evaluate, predict, inspect, explain, audit, compare, forget, learn, verify-forget, merge, pretrain, adapt, help; see lqf --help");
+            "expected a command: tune, plan, evaluate, predict, inspect, explain, audit, compare, forget, learn, verify-forget, merge, pretrain, adapt, help; see lqf --help");
   }
 
   @Test

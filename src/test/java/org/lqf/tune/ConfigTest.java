@@ -59,7 +59,7 @@ class ConfigTest {
 
   private static SolverChoice choice(LqfConfig config, long images, long freeBytes) {
     return SolverChoice.of(
-        config, images, 10, 41e6, images * images * 2.7e7, images * images * 800, freeBytes);
+        config, images, 10, 41e6, images * images * 2.7e7, images * images * 800 <= freeBytes / 2);
   }
 
   @Test

@@ -1,0 +1,102 @@
+package org.lqf.cli;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.Objects;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import org.lqf.engine.Engine;
+import org.lqf.image.ImageFolder;
+import org.lqf.model.Backbone;
+import org.lqf.tune.LqfTrainer;
+import org.lqf.tune.TuningPlan;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** {@code lqf plan}: what {@code lqf tune} with the same options would need. */
+@Command(
+    name = "plan",
+    sortOptions = false,
+    mixinStandardHelpOptions = true,
+    description = {
+      "Says what lqf tune with the same options would need: memory and seconds of each stage, the "
+          + "solver it would take and why. Sends a few images through the network to find out.",
+      "Without options: the shipped network on the shipped images."
+    })
+final class PlanCommand implements Callable<Integer> {
+
+  @Option(
+      names = "--backbone",
+      paramLabel = "NET.json",
+      description = "Graph of the pre-trained network, its weights beside it. Default: shipped.")
+  private @Nullable Path backbone;
+
+  @Option(
+      names = "--data",
+      paramLabel = "DIR",
+      description = "A folder per class with images inside, or train/ with such folders.")
+  private @Nullable Path data;
+
+  @Option(
+      names = "--holdout",
+      paramLabel = "PART",
+      description = "Sets this part of each class aside, such as 0.2.")
+  private @Nullable Double holdout;
+
+  @Option(
+      names = "--limit-per-class",
+      paramLabel = "N",
+      description = "Only the first N images of each class.")
+  private @Nullable Integer limit;
+
+  @Mixin private final TuneOptions options = new TuneOptions();
+  @Mixin private final EngineOptions device = new EngineOptions();
+
+  @Spec private @Nullable CommandSpec spec;
+
+  @Override
+  public Integer call() throws IOException {
+    CommandSpec command = Objects.requireNonNull(spec);
+    try (Engine engine = device.open(command)) {
+      Backbone network =
+          ModelFile.readBackbone(
+              backbone != null
+                  ? backbone
+                  : TuneCommand.shipped(command, "--backbone", TuneCommand.SHIPPED_NETWORK));
+      Path folder =
+          data != null ? data : TuneCommand.shipped(command, "--data", TuneCommand.SHIPPED_IMAGES);
+      TrainingData all = TrainingData.read(folder, null, holdout, options.seed());
+      ImageFolder images = (limit == null ? all : all.limitPerClass(limit)).train();
+      print(
+          command.commandLine().getOut(),
+          images,
+          LqfTrainer.plan(engine, network, images, options.config(Math.max(1, device.threads()))));
+      return 0;
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(command.commandLine(), e.getMessage(), e);
+    }
+  }
+
+  private static void print(PrintWriter out, ImageFolder images, TuningPlan plan) {
+    new ResultTable(out)
+        .line("images", "%d in %d classes".formatted(images.size(), images.classes().size()))
+        .line("solver", "%s (%s)".formatted(plan.solver(), plan.reason()))
+        .line("at a time", "%d images".formatted(plan.batch()))
+        .line("pixels", plan.imagesHeld() ? "held in memory" : "decoded anew in every pass");
+    out.printf("%n%-25s %10s %12s%n", "stage", "seconds", "memory");
+    for (TuningPlan.Stage stage : plan.stages()) {
+      out.printf(
+          "%-25s %10.1f %9d MB%n",
+          stage.name(), stage.seconds(), (plan.baseBytes() + stage.bytes()) >> 20);
+    }
+    out.printf("%-25s %10.1f %9d MB", "all", plan.seconds(), plan.peakBytes() >> 20);
+    out.println(
+        plan.budget().isEmpty() ? "" : " of %d MB".formatted(plan.budget().getAsLong() >> 20));
+    out.flush();
+  }
+}
