@@ -15,8 +15,9 @@ import java.util.Map;
  * <p>Variants take turns, A B A B, in this process. A sample counts only if the threads that work
  * hardly waited for a processor meanwhile: the run delay of {@code /proc/self/task/*}{@code
  * /schedstat}, threads of the JIT and the garbage collector left out. After each sample the process
- * sleeps about as long, so that a scheduler has no reason to preempt it next time and idle workers
- * of the other variant stop spinning. What neighbours do to caches and memory is not filtered.
+ * sleeps, as long as it ran or a little, so that a scheduler has no reason to preempt it next time
+ * and idle workers of the other variant stop spinning. What neighbours do to caches and memory is
+ * not filtered.
  */
 public final class CleanTiming {
 
@@ -24,6 +25,8 @@ public final class CleanTiming {
   private static final double WAITED = 0.05;
 
   private static final double SHORTEST = 0.05; // seconds of a sample; short work is repeated
+
+  private static final long LONGEST_SLEEP = 300; // milliseconds
 
   /** What is timed; once it has run, all is warm and allocated. */
   @FunctionalInterface
@@ -126,7 +129,7 @@ public final class CleanTiming {
       elapsed = (System.nanoTime() - start) / 1e9;
     } while (elapsed < shortest);
     waited = runDelay() - waited;
-    Thread.sleep(Math.min(2000, (long) (1000 * elapsed) + 1));
+    Thread.sleep(Math.min(LONGEST_SLEEP, (long) (1000 * elapsed) + 1));
     return waited <= WAITED * threads * elapsed ? elapsed / runs : -elapsed / runs;
   }
 

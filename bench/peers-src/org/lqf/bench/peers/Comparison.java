@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import org.lqf.bench.peers.LqfFactorsTask.Part;
 import org.lqf.bench.peers.LqfTask.Verb;
+import org.lqf.engine.Winograd;
 import org.lqf.model.Backbone;
 import org.lqf.model.Resnets;
 
@@ -14,20 +15,23 @@ import org.lqf.model.Resnets;
  *
  * @param what such as "jvp"
  * @param size network and batch, such as "resnet18/b8"
- * @param ours makes lqf's task for a number of threads
+ * @param ours makes lqf's tasks by variant: "" is the default, "winograd4" and "kept" stand at the
+ *     end of an entry's name
  * @param peers by name; settings of one peer stand behind a colon, such as "onnxruntime:spinning",
  *     and the fastest of them counts
  * @param tolerance relative difference of the results; a leaky ReLU whose input is at rounding
  *     distance from 0 may change side, which is seen in derivatives
- * @param full left out of a quick run
+ * @param quick part of a quick run
+ * @param alone also measured with one thread
  */
 record Comparison(
     String what,
     String size,
-    Maker ours,
+    Map<String, Maker> ours,
     Map<String, Maker> peers,
     double tolerance,
-    boolean full) {
+    boolean quick,
+    boolean alone) {
 
   /** Makes a task. */
   @FunctionalInterface
@@ -44,54 +48,59 @@ record Comparison(
   static List<Comparison> all() {
     List<Comparison> all = new ArrayList<>();
     Backbone resnet18 = Resnets.imagenet(18, SLOPE, 100, 1);
-    for (int batch : new int[] {1, 8, 32}) {
-      network(all, "resnet18/b" + batch, resnet18, batch, batch != 8);
-    }
-    network(all, "resnet20/b64", Resnets.cifar(20, SLOPE, 10, 1), 64, false);
-    factors(all, "resnet18/b8", resnet18, 8);
+    network(all, "resnet18/b8", resnet18, 8, true, true);
+    network(all, "resnet20/b64", Resnets.cifar(20, SLOPE, 10, 1), 64, true, true);
+    factors(all, "resnet18", resnet18, 8);
+    network(all, "resnet18/b1", resnet18, 1, false, true);
+    network(all, "resnet18/b32", resnet18, 32, false, false);
     return all;
   }
 
   private static void network(
-      List<Comparison> all, String size, Backbone backbone, int batch, boolean full) {
-    Map<String, Maker> forward =
-        peers("libtorch", torch(backbone, batch, Verb.INFERENCE, TorchNetwork.Style.BEST));
-    forward.put(
-        "onnxruntime:spinning",
-        threads -> new OnnxTask(Problem.of(backbone, batch), threads, true));
-    forward.put(
-        "onnxruntime:blocking",
-        threads -> new OnnxTask(Problem.of(backbone, batch), threads, false));
-    all.add(
-        new Comparison(
-            "inference",
-            size,
-            threads -> new LqfTask(Problem.of(backbone, batch), threads, Verb.INFERENCE),
-            forward,
-            1e-5,
-            batch > 8 && full));
-    for (Verb verb : new Verb[] {Verb.JVP, Verb.VJP, Verb.STEP, Verb.STEP_KEPT}) {
+      List<Comparison> all,
+      String size,
+      Backbone backbone,
+      int batch,
+      boolean quick,
+      boolean alone) {
+    for (Verb verb : new Verb[] {Verb.INFERENCE, Verb.JVP, Verb.VJP, Verb.STEP}) {
+      Map<String, Maker> ours = makers("", lqf(backbone, batch, Winograd.F2, verb));
+      ours.put("winograd4", lqf(backbone, batch, Winograd.F4, verb));
       Map<String, Maker> peers =
-          peers("libtorch", torch(backbone, batch, verb, TorchNetwork.Style.BEST));
+          makers("libtorch", torch(backbone, batch, verb, TorchNetwork.Style.BEST));
+      if (verb == Verb.INFERENCE) {
+        for (boolean spinning : new boolean[] {true, false}) {
+          peers.put(
+              "onnxruntime:" + (spinning ? "spinning" : "blocking"),
+              threads -> new OnnxTask(Problem.of(backbone, batch), threads, spinning));
+        }
+      }
       if (verb == Verb.STEP) {
+        ours.put("kept", lqf(backbone, batch, Winograd.F2, Verb.STEP_KEPT));
         peers.put("libtorch-naive", torch(backbone, batch, verb, TorchNetwork.Style.NAIVE));
+        peers.put("libtorch-kept", torch(backbone, batch, Verb.STEP_KEPT, TorchNetwork.Style.BEST));
       }
       String what =
           switch (verb) {
             case JVP -> "jvp";
             case VJP -> "vjp";
             case STEP -> "lqf-step";
-            default -> "lqf-step-kept";
+            default -> "inference";
           };
       all.add(
           new Comparison(
               what,
               size,
-              threads -> new LqfTask(Problem.of(backbone, batch), threads, verb),
+              ours,
               peers,
-              3e-3,
-              full));
+              verb == Verb.INFERENCE ? 1e-5 : 3e-3,
+              quick || (batch == 1 && verb == Verb.INFERENCE),
+              alone || verb == Verb.INFERENCE));
     }
+  }
+
+  private static Maker lqf(Backbone backbone, int batch, Winograd winograd, Verb verb) {
+    return threads -> new LqfTask(Problem.of(backbone, batch), threads, winograd, verb);
   }
 
   private static Maker torch(Backbone backbone, int batch, Verb verb, TorchNetwork.Style style) {
@@ -107,7 +116,7 @@ record Comparison(
             case BOTH -> "factors-inverse";
           };
       Map<String, Maker> peers =
-          peers(
+          makers(
               "libtorch:all BLAS threads",
               threads -> torchFactors(backbone, batch, threads, threads, part));
       peers.put(
@@ -116,10 +125,11 @@ record Comparison(
           new Comparison(
               what,
               size,
-              threads -> new LqfFactorsTask(Problem.of(backbone, batch), threads, part),
+              makers("", threads -> new LqfFactorsTask(Problem.of(backbone, batch), threads, part)),
               peers,
               part == Part.INVERT ? 1e-3 : 1e-5,
-              part == Part.ACCUMULATE));
+              part == Part.BOTH,
+              true));
     }
   }
 
@@ -140,16 +150,17 @@ record Comparison(
                 new Comparison(
                     "predict",
                     size,
-                    threads -> new LqfTask(Problem.of(backbone, 1), threads, Verb.PREDICT),
-                    peers("libtorch", torch(backbone, 1, Verb.PREDICT, TorchNetwork.Style.BEST)),
+                    makers("", lqf(backbone, 1, Winograd.F2, Verb.PREDICT)),
+                    makers("libtorch", torch(backbone, 1, Verb.PREDICT, TorchNetwork.Style.BEST)),
                     1e-3,
-                    false)));
+                    true,
+                    true)));
     return all;
   }
 
-  private static Map<String, Maker> peers(String name, Maker maker) {
-    Map<String, Maker> peers = new LinkedHashMap<>();
-    peers.put(name, maker);
-    return peers;
+  private static Map<String, Maker> makers(String name, Maker maker) {
+    Map<String, Maker> makers = new LinkedHashMap<>();
+    makers.put(name, maker);
+    return makers;
   }
 }

@@ -13,7 +13,7 @@ import java.util.Map;
  *
  * @param name what/peer/network/size
  * @param threads of both
- * @param oursMillis median of clean samples
+ * @param oursMillis median of clean samples; NaN, in JSON null, if there was none
  * @param peerMillis likewise; of its fastest setting where there are several
  * @param ourPeakBytes resident set of a process of its own that does this alone, JVM included; null
  *     if not measured

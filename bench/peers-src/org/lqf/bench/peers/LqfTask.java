@@ -5,6 +5,8 @@ import java.util.Set;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
+import org.lqf.engine.Precision;
+import org.lqf.engine.Winograd;
 
 /** The verbs of a plan. */
 final class LqfTask implements Task {
@@ -38,10 +40,10 @@ final class LqfTask implements Task {
   private final DeviceVector residual;
   private final DeviceVector gradient;
 
-  LqfTask(Problem problem, int threads, Verb verb) {
+  LqfTask(Problem problem, int threads, Winograd winograd, Verb verb) {
     this.verb = verb;
     this.n = problem.n();
-    engine = Engine.open("cpu", threads);
+    engine = Engine.open("cpu", threads, winograd, Precision.FP32);
     plan =
         verb == Verb.INFERENCE
             ? engine.compile(problem.backbone(), Set.of(), n)

@@ -2,6 +2,7 @@ package org.lqf.bench.peers;
 
 import ai.onnxruntime.OrtEnvironment;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -9,28 +10,33 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.lqf.bench.CleanTiming;
 import org.lqf.bench.Machine;
 import org.lqf.engine.Engine;
-import org.lqf.tune.Solver;
 
 /** Compares lqf with its peers side by side; {@code bench/peers} runs it and says how. */
 public final class Peers {
 
-  private static final int MEMORY_RUNS = 3;
+  private static final int MEMORY_RUNS = 2;
+
+  /** Of the time that is left for a comparison, the part for sampling; the rest goes to set-up. */
+  private static final double SAMPLING = 0.4;
 
   private final boolean quick;
   private final String only;
   private final List<Integer> threads;
+  private final Path json; // null: none
   private final List<Entry> entries = new ArrayList<>();
+  private final long start = System.nanoTime();
+  private int failures;
 
-  private Peers(boolean quick, String only, List<Integer> threads) {
+  private Peers(boolean quick, String only, List<Integer> threads, Path json) {
     this.quick = quick;
     this.only = only;
     this.threads = threads;
+    this.json = json;
   }
 
   /** Options: --quick, --json FILE, --only REGEX of names, --threads 1,2. */
@@ -59,16 +65,10 @@ public final class Peers {
     Matcher version =
         Pattern.compile("pytorch-([0-9.]+)-").matcher(System.getProperty("java.class.path"));
     System.out.println("libtorch: " + (version.find() ? version.group(1) : "unknown"));
-    Peers peers =
-        new Peers(quick, only, Arrays.stream(counts.split(",")).map(Integer::valueOf).toList());
-    try {
-      peers.run();
-    } finally {
-      if (!json.isEmpty()) {
-        Entry.write(Path.of(json), peers.entries);
-      }
-    }
-    System.exit(0);
+    List<Integer> list = Arrays.stream(counts.split(",")).map(Integer::valueOf).toList();
+    Peers peers = new Peers(quick, only, list, json.isEmpty() ? null : Path.of(json));
+    peers.run();
+    System.exit(peers.failures > 0 ? 1 : 0);
   }
 
   private static String option(List<String> options, String name, String otherwise) {
@@ -80,75 +80,126 @@ public final class Peers {
     return options.remove(at);
   }
 
-  private void run() throws Exception {
+  /** One of the comparisons, given the seconds that it may take. */
+  @FunctionalInterface
+  private interface Part {
+    void run(double seconds) throws Exception;
+  }
+
+  private void run() {
+    Map<String, Part> parts = new LinkedHashMap<>();
     for (int count : threads) {
       for (Comparison comparison : Comparison.all()) {
-        if (comparison.name().matches(only) && !(quick && comparison.full())) {
-          compare(comparison, count);
+        boolean wanted = quick ? comparison.quick() : count > 1 || comparison.alone();
+        if (wanted && comparison.name().matches(only)) {
+          boolean first = count == threads.get(0);
+          parts.put(
+              comparison.name() + " with " + count,
+              seconds -> compare(comparison, count, seconds, first));
         }
       }
       for (Comparison comparison : Comparison.latencies()) {
         if (comparison.name().matches(only)) {
-          latency(comparison, count);
+          parts.put(
+              comparison.name() + " with " + count, seconds -> latency(comparison, count, seconds));
         }
       }
     }
+    double reserved = 0;
     if ("optimum".matches(only)) {
+      reserved = quick ? 90 : 300;
       int count = threads.get(0);
-      Optimum optimum =
-          quick
-              ? new Optimum(10, 10, count, List.of(Solver.CG, Solver.SGD_KFAC, Solver.GRAM))
-              : new Optimum(
-                  100,
-                  30,
-                  count,
-                  List.of(Solver.CG, Solver.CG_KFAC, Solver.SGD_KFAC, Solver.SGD, Solver.GRAM));
-      optimum.compare().forEach(this::add);
+      Optimum optimum = quick ? new Optimum(20, 5, count) : new Optimum(100, 10, count);
+      parts.put("optimum", seconds -> optimum.compare().forEach(this::add));
+    }
+    double budget = quick ? 520 : 1120; // seconds
+    int left = parts.size() - (reserved > 0 ? 1 : 0);
+    for (Map.Entry<String, Part> part : parts.entrySet()) {
+      double rest = budget - reserved - (System.nanoTime() - start) / 1e9;
+      if (rest <= 0 && !part.getKey().equals("optimum")) {
+        System.out.println("left out for want of time: " + part.getKey());
+        continue;
+      }
+      try {
+        part.getValue().run(Math.max(1, SAMPLING * rest / Math.max(1, left--)));
+      } catch (Exception e) { // the others are worth having
+        failures++;
+        System.out.println("FAILED " + part.getKey() + ": " + e);
+      }
     }
   }
 
   private void add(Entry entry) {
     entries.add(entry);
     System.out.println(entry.line());
+    if (json != null) {
+      try {
+        Entry.write(json, entries); // each time: a run that is cut off leaves what it has
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    }
   }
 
-  private void compare(Comparison comparison, int count) throws Exception {
+  private void compare(Comparison comparison, int count, double seconds, boolean withMemory)
+      throws Exception {
     Map<String, CleanTiming.Times> times =
-        times(comparison, count, new CleanTiming(count, quick ? 5 : 9, quick ? 15 : 60));
-    double ours = 1e3 * times.get("lqf").median();
-    Long ourBytes = memory(comparison, "lqf", count);
+        times(comparison, count, new CleanTiming(count, quick ? 7 : 9, Math.min(20, seconds)));
+    boolean memory = withMemory && !comparison.size().endsWith("/b1");
     Map<String, Double> best = new LinkedHashMap<>(); // of the settings of one peer
     Map<String, String> setting = new LinkedHashMap<>();
     for (String name : comparison.peers().keySet()) {
       String peer = name.split(":")[0];
-      double median = 1e3 * times.get(name).median();
-      if (median < best.getOrDefault(peer, Double.POSITIVE_INFINITY)) {
+      double median = millis(times.get(name), 0.5);
+      double least = best.getOrDefault(peer, Double.NaN);
+      if (Double.isNaN(least) || median < least) {
         best.put(peer, median);
         setting.put(peer, name);
       }
     }
-    for (Map.Entry<String, Double> peer : best.entrySet()) {
-      add(
-          new Entry(
-              comparison.what() + "/" + peer.getKey() + "/" + comparison.size(),
-              count,
-              ours,
-              peer.getValue(),
-              ourBytes,
-              memory(comparison, setting.get(peer.getKey()), count)));
+    Map<String, Long> peerBytes = new LinkedHashMap<>();
+    for (String peer : best.keySet()) {
+      peerBytes.put(peer, memory ? memory(comparison, setting.get(peer), count) : null);
+    }
+    for (String variant : comparison.ours().keySet()) {
+      Long bytes = memory ? memory(comparison, lqf(variant), count) : null;
+      best.forEach(
+          (peer, millis) ->
+              add(
+                  new Entry(
+                      comparison.what()
+                          + "/"
+                          + peer
+                          + "/"
+                          + comparison.size()
+                          + (variant.isEmpty() ? "" : "/" + variant),
+                      count,
+                      millis(times.get(lqf(variant)), 0.5),
+                      millis,
+                      bytes,
+                      peerBytes.get(peer))));
     }
   }
 
-  private void latency(Comparison comparison, int count) throws Exception {
-    CleanTiming timing = new CleanTiming(count, quick ? 50 : 300, quick ? 20 : 90).singleRuns();
+  /** A quantile of clean samples; NaN if there is none: others say nothing. */
+  private static double millis(CleanTiming.Times times, double part) {
+    return times.clean() > 0 ? 1e3 * times.quantile(part) : Double.NaN;
+  }
+
+  private static String lqf(String variant) {
+    return variant.isEmpty() ? "lqf" : "lqf:" + variant;
+  }
+
+  private void latency(Comparison comparison, int count, double seconds) throws Exception {
+    CleanTiming timing = new CleanTiming(count, 300, Math.min(30, 2 * seconds)).singleRuns();
     Map<String, CleanTiming.Times> times = times(comparison, count, timing);
     for (int percent : new int[] {50, 99}) {
       add(
           new Entry(
               "predict-p%d/libtorch/%s".formatted(percent, comparison.size()),
               count,
-              1e3 * times.get("lqf").quantile(percent / 100.0),
-              1e3 * times.get("libtorch").quantile(percent / 100.0),
+              millis(times.get("lqf"), percent / 100.0),
+              millis(times.get("libtorch"), percent / 100.0),
               null,
               null));
     }
@@ -158,7 +209,9 @@ public final class Peers {
   private static Map<String, CleanTiming.Times> times(
       Comparison comparison, int count, CleanTiming timing) throws Exception {
     Map<String, Task> tasks = new LinkedHashMap<>();
-    tasks.put("lqf", comparison.ours().make(count));
+    for (Map.Entry<String, Comparison.Maker> variant : comparison.ours().entrySet()) {
+      tasks.put(lqf(variant.getKey()), variant.getValue().make(count));
+    }
     for (Map.Entry<String, Comparison.Maker> peer : comparison.peers().entrySet()) {
       tasks.put(peer.getKey(), peer.getValue().make(count));
     }
@@ -209,7 +262,7 @@ public final class Peers {
     return Math.sqrt(difference / norm);
   }
 
-  /** Peak resident set of a process that only does this. */
+  /** Peak resident set of a process that only does this; null if it failed. */
   private static Long memory(Comparison comparison, String side, int count)
       throws IOException, InterruptedException {
     List<String> command =
@@ -222,8 +275,9 @@ public final class Peers {
     builder.redirectError(ProcessBuilder.Redirect.INHERIT);
     Process process = builder.start();
     String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-    if (!process.waitFor(180, TimeUnit.SECONDS) || process.exitValue() != 0) {
-      throw new IOException("the process that measures memory failed: " + text);
+    if (process.waitFor() != 0) {
+      System.out.printf("  %s: no peak memory of %s: %s%n", comparison.name(), side, text.strip());
+      return null; // the times are worth having
     }
     return Long.valueOf(text.strip());
   }
@@ -232,7 +286,9 @@ public final class Peers {
     for (Comparison comparison : Comparison.all()) {
       if (comparison.name().equals(name)) {
         Comparison.Maker maker =
-            side.equals("lqf") ? comparison.ours() : comparison.peers().get(side);
+            side.startsWith("lqf")
+                ? comparison.ours().get(side.replaceFirst("lqf:?", ""))
+                : comparison.peers().get(side);
         try (Task task = maker.make(count)) {
           for (int run = 0; run < MEMORY_RUNS; run++) {
             task.run();
