@@ -2,6 +2,7 @@ package org.lqf.baseline;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -53,6 +54,9 @@ public final class Contest implements AutoCloseable {
    * Candidates for λ, in units of the mean squared norm of a row of J; the first so many are tried.
    */
   private static final double[] RIDGES = {1e-4, 1e-3, 1e-2, 1e-5, 1e-1, 1e-6};
+
+  /** Candidates for the iterations of {@link Method#LQF_EARLY}. */
+  private static final double[] ITERATIONS = {16, 8, 32, 64, 4, 128};
 
   /** Candidates for the learning rate of squared error, in units of 1/λmax. */
   private static final double[] SQUARED_ERROR_RATES = {0.5, 2, 0.125, 1, 0.03, 0.25};
@@ -133,6 +137,9 @@ public final class Contest implements AutoCloseable {
     if (method == Method.PROBE) {
       return new double[0];
     }
+    if (method == Method.LQF_EARLY) {
+      return Arrays.copyOf(ITERATIONS, Math.min(recipe.budget(), ITERATIONS.length));
+    }
     Start start = begin(method.loss);
     double unit;
     double[] list;
@@ -155,7 +162,7 @@ public final class Contest implements AutoCloseable {
   /**
    * Trains from the start and counts mistakes.
    *
-   * @param setting learning rate or λ, see {@link #candidates}
+   * @param setting learning rate, λ or iterations, see {@link #candidates}
    * @return share of the tested images that are given a wrong class; for a training that diverged
    *     that of chance
    */
@@ -164,6 +171,8 @@ public final class Contest implements AutoCloseable {
     delta.fill(0);
     if (method == Method.LQF) {
       optimum(setting);
+    } else if (method == Method.LQF_EARLY) {
+      conjugateGradients(ridge(start), factors(method, start), (int) setting);
     } else if (method != Method.PROBE) {
       double ridge = method.model == Descent.Model.MOVING ? 0 : ridge(start);
       if (method.loss == Loss.CROSS_ENTROPY) {
@@ -214,16 +223,22 @@ public final class Contest implements AutoCloseable {
     return wrong;
   }
 
+  private void conjugateGradients(double ridge, @Nullable KroneckerFactors factors, int iterations)
+      throws IOException {
+    try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge)) {
+      new ConjugateGradient(LqfConfig.defaults().tolerance(), iterations)
+          .solve(problem, factors, delta, Progress.NONE, Checkpoint.NONE);
+    }
+  }
+
   /** Δ at the optimum for a ridge. */
   private void optimum(double ridge) throws IOException {
+    long side = (long) images.size() * plan.classes();
+    if (side > MOST_GRAM_SIDE) {
+      conjugateGradients(ridge, null, LqfConfig.defaults().iterations());
+      return;
+    }
     try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge)) {
-      long side = (long) images.size() * plan.classes();
-      if (side > MOST_GRAM_SIDE) {
-        LqfConfig config = LqfConfig.defaults();
-        new ConjugateGradient(config.tolerance(), config.iterations())
-            .solve(problem, null, delta, Progress.NONE, Checkpoint.NONE);
-        return;
-      }
       if (kernel == null) {
         try (SymmetricMatrix matrix = GramMatrix.of(engine, plan, samples, Progress.NONE)) {
           kernel = matrix.toArray();
