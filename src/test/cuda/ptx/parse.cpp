@@ -1,5 +1,6 @@
 #include <cctype>
 #include <regex>
+#include <set>
 
 #include "ptx.h"
 
@@ -103,10 +104,19 @@ void add_statement(Entry& entry, std::string text) {
     throw Failure("ptx: " + entry.name + ": no meaning here for " + text);
 }
 
+// nvcc for newer cards names the registers of inner braces without %: they get one.
+std::string with_percents(std::string text) {
+    static const std::regex plain("\\.reg\\s+\\.\\w+\\s+([A-Za-z_]\\w*)\\s*;");
+    std::set<std::string> names;
+    for (std::sregex_iterator at(text.begin(), text.end(), plain), end; at != end; ++at) names.insert((*at)[1]);
+    for (const std::string& name : names) text = std::regex_replace(text, std::regex("\\b" + name + "\\b"), "%" + name);
+    return text;
+}
+
 }  // namespace
 
 std::vector<Entry> parse(const std::string& source) {
-    const std::string text = without_comments(source);
+    const std::string text = with_percents(without_comments(source));
     std::smatch match;
     if (std::regex_search(text, match, std::regex("\\n\\s*(\\.visible\\s+)?\\.(global|const)\\s[^;]*;")))
         throw Failure("ptx: a variable of the module: " + trimmed(match[0]));

@@ -98,7 +98,8 @@ record Bound(
 
   /**
    * One step of the main loop: all of what stages one piece of the depth and multiplies it. Where
-   * the multiplication is a loop of its own, its instructions count as often as it runs.
+   * the multiplication is a loop of its own, its instructions count as often as it runs; both sides
+   * of other branches, and loops that seldom run (a cursor's carry), count once.
    */
   static Optional<Cubin.Code> step(Built built) {
     Optional<Cubin.Loop> inner = innermost(built);

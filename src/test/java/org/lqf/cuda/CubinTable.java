@@ -116,9 +116,8 @@ final class CubinTable {
     lines.add("");
     lines.add("## Registers and blocks on a multiprocessor");
     lines.add("");
-    lines.add(
-        "Registers of a thread / blocks that fit, by compute capability. No kernel spills, has a");
-    lines.add("stack or static shared memory (`CubinBudgetTest`).");
+    lines.add("Registers of a thread / blocks that fit, by compute capability. What spills:");
+    lines.add(spilling(kernels) + ".");
     lines.add("");
     TreeSet<Integer> architectures = new TreeSet<>();
     Map<String, List<Built>> byLabel = new LinkedHashMap<>();
@@ -148,6 +147,15 @@ final class CubinTable {
           lines.add(line.toString());
         });
     return lines;
+  }
+
+  private static String spilling(List<Built> kernels) {
+    List<String> names =
+        kernels.stream()
+            .filter(k -> k.kernel().stack() > 0)
+            .map(k -> "`" + k + "`, " + k.kernel().stack() + " bytes")
+            .toList();
+    return names.isEmpty() ? "nothing" : String.join("; ", names);
   }
 
   private static String row(Built built, Card card, Bound b) {
