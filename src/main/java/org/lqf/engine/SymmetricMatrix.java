@@ -1,5 +1,7 @@
 package org.lqf.engine;
 
+import java.nio.ByteOrder;
+import java.nio.DoubleBuffer;
 import org.lqf.binding.Lqf;
 import org.lqf.binding.LqfMatrix;
 
@@ -53,6 +55,25 @@ public final class SymmetricMatrix extends Handle {
     double[] block = new double[blockSize(row, column, rows, columns)];
     call(() -> Lqf.lqf_matrix_read(pointer, row, column, rows, columns, block), this);
     return block;
+  }
+
+  /**
+   * Copies the block whose first entry is (row, column) to the buffer from its position on, without
+   * a detour by Java's heap; the position stays.
+   *
+   * @param target direct, in the machine's byte order, [rows, columns] remaining
+   */
+  public void read(int row, int column, int rows, int columns, DoubleBuffer target) {
+    int size = blockSize(row, column, rows, columns);
+    if (target.remaining() != size
+        || !target.isDirect()
+        || target.order() != ByteOrder.nativeOrder()) {
+      throw new IllegalArgumentException(
+          "block [%d,%d] needs a direct buffer of %d values in %s order, got %s in %s"
+              .formatted(rows, columns, size, ByteOrder.nativeOrder(), target, target.order()));
+    }
+    DoubleBuffer block = target.slice();
+    call(() -> Lqf.lqf_matrix_read(pointer, row, column, rows, columns, block), this);
   }
 
   /** A copy of the whole matrix. */

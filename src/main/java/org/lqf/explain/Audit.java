@@ -17,6 +17,8 @@ import org.lqf.solve.Progress;
  */
 public record Audit(Dual dual, LeaveOneOut leaveOneOut) {
 
+  private static final int ROWS = 1 << 23; // doubles of G on the heap at a time
+
   /** Two images and how alike they are, in [−1, 1]. */
   public record Pair(int first, int second, double cosine) {}
 
@@ -72,10 +74,20 @@ public record Audit(Dual dual, LeaveOneOut leaveOneOut) {
     double[] losses = new double[images];
     Arrays.setAll(losses, leaveOneOut::loss);
     double[][] diagonal = new double[images][];
-    Arrays.setAll(diagonal, i -> dual.block(i, i));
+    Arrays.setAll(diagonal, i -> dual.block(i));
     double[] values = new double[images];
+    int length = classes * dual.side();
+    int together = Math.max(1, ROWS / length);
+    double[] several = {};
     for (int i = 0; i < images; i++) {
-      double[] rows = dual.rows(i * classes, classes); // G_i: [C, N·C]
+      int part = i % together;
+      if (part == 0) {
+        int first = i * classes;
+        int end = Math.min(images, i + together) * classes;
+        several = dual.rows(IntStream.range(first, end).toArray());
+      }
+      double[] rows = // G_i: [C, N·C]
+          Arrays.copyOfRange(several, part * length, (part + 1) * length);
       int without = i;
       values[i] =
           IntStream.range(0, images)

@@ -12,7 +12,7 @@ import org.lqf.engine.SymmetricMatrix;
 abstract class ChangedInverse {
 
   private static final double TOLERANCE =
-      1e-10; // of ‖residual‖/‖right side‖; α is applied in single
+      1e-8; // of ‖residual‖/‖right side‖; α is applied in single
   private static final int MAX_ITERATIONS = 1000;
 
   final Dual dual;
@@ -124,10 +124,9 @@ abstract class ChangedInverse {
       this.gone = new boolean[dual.side()];
       int side = dual.side();
       int count = removed.length;
-      rows = new double[Math.multiplyExact(count, side)];
+      rows = dual.rows(removed);
       double[] block = new double[Math.multiplyExact(count, count)];
       for (int s = 0; s < count; s++) {
-        System.arraycopy(dual.rows(removed[s], 1), 0, rows, s * side, side);
         gone[removed[s]] = true;
       }
       for (int i = 0; i < count; i++) {

@@ -1,6 +1,8 @@
 package org.lqf.explain;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.lqf.engine.DeviceVector;
@@ -14,13 +16,17 @@ import org.lqf.solve.Progress;
  * Jᵀα; math.md §5. Everything exact that is said about images is a few products with G.
  *
  * <p>Numbers only: it knows no network. G is in double precision, from a K whose rows of J are
- * single. Row i·C + c belongs to class c of image i; sample i owns the C×C block [i, i]. Held: 8 ·
- * (N·C)² bytes on the device and 4 · N² on the heap.
+ * single. Row i·C + c belongs to class c of image i; sample i owns the C×C block [i, i]. Held: G, 8
+ * · (N·C)² bytes on the device, or what {@link DualFile} has of it on disk, and 4 · N² bytes on the
+ * heap.
  */
 public final class Dual implements AutoCloseable {
 
-  private static final int TILE =
-      1 << 18; // doubles of G on the heap at a time: they stay in a cache
+  private static final int TILE = 1 << 18; // doubles: they stay in a cache
+
+  private static final int STRIPES = 8; // of the lower triangle; worked off side by side
+
+  private static final int COLUMNS = 64; // of a product at a time: each stripe has its own sums
 
   private static final int REFINEMENTS = 2; // a third changes nothing
 
@@ -28,7 +34,7 @@ public final class Dual implements AutoCloseable {
   private final int images;
   private final int classes;
   private final double mu;
-  private final SymmetricMatrix inverse; // G [N·C, N·C]
+  private final Triangle inverse; // of G [N·C, N·C]
   private final double[] alpha; // [N, C]
   private final double[] residual; // r = y − f0 [N, C]
   private final double[] targets; // y [N, C]
@@ -38,7 +44,7 @@ public final class Dual implements AutoCloseable {
       Engine engine,
       int images,
       double mu,
-      SymmetricMatrix inverse,
+      Triangle inverse,
       double[] alpha,
       double[] residual,
       double[] targets,
@@ -76,7 +82,7 @@ public final class Dual implements AutoCloseable {
           fitted.engine(),
           fitted.images(),
           fitted.mu(),
-          matrix,
+          Triangle.of(matrix),
           alpha,
           residual,
           targets,
@@ -180,24 +186,89 @@ public final class Dual implements AutoCloseable {
     return similarity;
   }
 
-  /** Rows [row, row + rows) of G, [rows, N·C]. */
-  double[] rows(int row, int rows) {
-    return inverse.read(row, 0, rows, side());
+  /**
+   * Rows of G, [wanted, N·C], in one walk over the triangle.
+   *
+   * @param wanted distinct
+   */
+  double[] rows(int... wanted) {
+    int side = side();
+    double[] rows = new double[Math.multiplyExact(wanted.length, side)];
+    walk(
+        (row, end, stripe, g) -> {
+          for (int i = row; i < end; i++) {
+            int at = (i - row) * end;
+            for (int s = 0; s < wanted.length; s++) {
+              if (wanted[s] < i) {
+                rows[s * side + i] = g[at + wanted[s]];
+              } else if (wanted[s] == i) {
+                System.arraycopy(g, at, rows, s * side, i + 1);
+              }
+            }
+          }
+        });
+    return rows;
   }
 
-  /** G_ij, [C, C]. */
-  double[] block(int i, int j) {
-    return inverse.read(i * classes, j * classes, classes, classes);
+  /** G_ii, [C, C]. */
+  double[] block(int image) {
+    int first = image * classes;
+    int end = first + classes;
+    double[] rows = lower(first, end);
+    double[] block = new double[classes * classes];
+    for (int i = 0; i < classes; i++) {
+      for (int j = 0; j <= i; j++) {
+        block[i * classes + j] = rows[i * end + first + j];
+        block[j * classes + i] = block[i * classes + j];
+      }
+    }
+    return block;
   }
 
-  /** Rows [row, end) of the lower triangle with the square on the diagonal, [end − row, end]. */
+  /** Rows [row, end) of the lower triangle, [end − row, end]; anything right of the diagonal. */
   double[] lower(int row, int end) {
-    return inverse.read(row, 0, end - row, end);
+    double[] rows = new double[Math.multiplyExact(end - row, end)];
+    ByteBuffer memory = memory(rows.length);
+    inverse.read(row, end, memory);
+    memory.order(ByteOrder.nativeOrder()).asDoubleBuffer().get(rows);
+    return rows;
   }
 
-  /** Rows of G that are read at a time by those who walk over it. */
-  int tileRows() {
-    return Math.max(1, Math.min(side(), TILE / side()));
+  private static ByteBuffer memory(int doubles) {
+    return ByteBuffer.allocateDirect(Math.multiplyExact(Double.BYTES, doubles));
+  }
+
+  /** Hears of rows [row, end) of the triangle, as {@link #lower} has them. */
+  private interface Visitor {
+    void visit(int row, int end, int stripe, double[] rows);
+  }
+
+  /**
+   * Reads the triangle once: in stripes of like size, side by side, the same for any number of
+   * threads; each from the top in tiles that stay in a cache.
+   */
+  private void walk(Visitor visitor) {
+    IntStream.range(0, STRIPES)
+        .parallel()
+        .forEach(
+            stripe -> {
+              int first = stripeStart(stripe);
+              int last = stripeStart(stripe + 1);
+              int tile = Math.max(1, Math.min(TILE / side(), last - first));
+              double[] rows = new double[tile * last];
+              ByteBuffer memory = memory(rows.length);
+              for (int row = first; row < last; row += tile) {
+                int end = Math.min(last, row + tile);
+                int size = (end - row) * end;
+                inverse.read(row, end, memory.clear().limit(Double.BYTES * size));
+                memory.clear().order(ByteOrder.nativeOrder()).asDoubleBuffer().get(rows, 0, size);
+                visitor.visit(row, end, stripe, rows);
+              }
+            });
+  }
+
+  private int stripeStart(int stripe) {
+    return (int) Math.round(side() * Math.sqrt((double) stripe / STRIPES));
   }
 
   /**
@@ -207,23 +278,59 @@ public final class Dual implements AutoCloseable {
    * @return [N·C, columns]
    */
   public double[] multiply(double[] x, int columns) {
-    return columns == 1 ? multiply(x) : multiplyRows(x, columns);
-  }
-
-  /** G·x from the lower triangle alone: half of what is copied to the heap. */
-  private double[] multiply(double[] x) {
-    double[] product = new double[side()];
-    int tile = tileRows();
-    for (int row = 0; row < side(); row += tile) {
-      int end = Math.min(side(), row + tile);
-      double[] g = lower(row, end);
-      for (int i = row; i < end; i++) {
-        int at = (i - row) * end;
-        product[i] += dot(g, at, x, i + 1);
-        add(x[i], g, at, product, i);
+    if (columns <= COLUMNS) {
+      return multiplyTogether(x, columns);
+    }
+    double[] product = new double[x.length];
+    for (int from = 0; from < columns; from += COLUMNS) {
+      int width = Math.min(COLUMNS, columns - from);
+      double[] some = new double[side() * width];
+      for (int i = 0; i < side(); i++) {
+        System.arraycopy(x, i * columns + from, some, i * width, width);
+      }
+      double[] part = multiplyTogether(some, width);
+      for (int i = 0; i < side(); i++) {
+        System.arraycopy(part, i * width, product, i * columns + from, width);
       }
     }
     return product;
+  }
+
+  private double[] multiplyTogether(double[] x, int columns) {
+    double[][] parts = new double[STRIPES][x.length];
+    walk(
+        (row, end, stripe, g) -> {
+          for (int i = row; i < end; i++) {
+            int at = (i - row) * end;
+            if (columns == 1) {
+              parts[stripe][i] += dot(g, at, x, i + 1);
+              add(x[i], g, at, parts[stripe], i);
+            } else {
+              multiplyRow(g, at, i, x, columns, parts[stripe]);
+            }
+          }
+        });
+    double[] product = parts[0];
+    for (int stripe = 1; stripe < STRIPES; stripe++) {
+      add(1, parts[stripe], 0, product, product.length);
+    }
+    return product;
+  }
+
+  /** What row i of the lower triangle, g[at … at + i], and its mirror image add to G·x. */
+  private static void multiplyRow(
+      double[] g, int at, int i, double[] x, int columns, double[] out) {
+    for (int k = 0; k <= i; k++) {
+      double factor = g[at + k];
+      for (int c = 0; c < columns; c++) {
+        out[i * columns + c] += factor * x[k * columns + c];
+      }
+      if (k < i) {
+        for (int c = 0; c < columns; c++) {
+          out[k * columns + c] += factor * x[i * columns + c];
+        }
+      }
+    }
   }
 
   /** g[at … at + n) · x[0 … n); four sums, since an addition waits for the one before it. */
@@ -252,29 +359,6 @@ public final class Dual implements AutoCloseable {
     }
   }
 
-  private double[] multiplyRows(double[] x, int columns) {
-    double[] product = new double[x.length];
-    int tile = tileRows();
-    for (int row = 0; row < side(); row += tile) {
-      int from = row;
-      int count = Math.min(tile, side() - row);
-      double[] g = rows(row, count);
-      IntStream.range(0, count)
-          .parallel()
-          .forEach(i -> multiplyRow(g, i * side(), x, columns, product, (from + i) * columns));
-    }
-    return product;
-  }
-
-  private void multiplyRow(double[] g, int at, double[] x, int columns, double[] out, int to) {
-    for (int k = 0; k < side(); k++) {
-      double factor = g[at + k];
-      for (int c = 0; c < columns; c++) {
-        out[to + c] += factor * x[k * columns + c];
-      }
-    }
-  }
-
   /**
    * The same images at another ridge; two inversions. Leave-one-out with λ kept is that of {@code
    * at(λ(N − 1))}.
@@ -292,7 +376,8 @@ public final class Dual implements AutoCloseable {
       double[] otherAlpha = residual.clone();
       other.solve(otherAlpha, 1);
       other.invert();
-      return new Dual(engine, images, otherMu, other, otherAlpha, residual, targets, similarity);
+      return new Dual(
+          engine, images, otherMu, Triangle.of(other), otherAlpha, residual, targets, similarity);
     } catch (RuntimeException e) {
       other.close();
       throw e;
@@ -302,11 +387,18 @@ public final class Dual implements AutoCloseable {
   /** A copy of G, owned by the caller. */
   SymmetricMatrix copy() {
     SymmetricMatrix other = engine.matrix(side());
-    int tile = tileRows();
-    for (int row = 0; row < side(); row += tile) {
-      int count = Math.min(tile, side() - row);
-      other.write(row, 0, count, side(), rows(row, count));
-    }
+    walk(
+        (row, end, stripe, rows) -> {
+          int height = end - row;
+          for (int i = row; i < end; i++) { // the square on the diagonal
+            for (int k = i + 1; k < end; k++) {
+              rows[(i - row) * end + k] = rows[(k - row) * end + i];
+            }
+          }
+          double[] lower = Arrays.copyOf(rows, height * end);
+          other.write(row, 0, height, end, lower);
+          other.write(0, row, end, height, Blocks.transpose(lower, height, end));
+        });
     return other;
   }
 

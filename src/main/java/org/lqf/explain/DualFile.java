@@ -8,10 +8,10 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 import org.lqf.engine.Engine;
-import org.lqf.engine.SymmetricMatrix;
 import org.lqf.model.LinearisedModel;
 import org.lqf.model.Provenance;
 import org.lqf.model.Safetensors;
+import org.lqf.model.SafetensorsFile;
 import org.lqf.model.Tensor;
 
 /**
@@ -29,6 +29,7 @@ import org.lqf.model.Tensor;
 public record DualFile(Dual dual, List<Provenance.Image> images, List<String> labels)
     implements AutoCloseable {
 
+  private static final String TILES = "inverse."; // and the first row
   private static final String FORMAT = "lqf-dual/1";
   private static final int TILE = 1 << 22; // doubles
 
@@ -73,13 +74,9 @@ public record DualFile(Dual dual, List<Provenance.Image> images, List<String> la
     int tile = Math.max(1, TILE / side);
     for (int row = 0; row < side; row += tile) {
       int end = Math.min(side, row + tile);
-      tensors.put(name(row), Tensor.of(dual.lower(row, end), end - row, end));
+      tensors.put(Triangle.name(TILES, row), Tensor.of(dual.lower(row, end), end - row, end));
     }
     new Safetensors(texts, tensors).write(file);
-  }
-
-  private static String name(int row) {
-    return "inverse.%05d".formatted(row);
   }
 
   private static String linearised(LinearisedModel model) {
@@ -87,7 +84,8 @@ public record DualFile(Dual dual, List<Provenance.Image> images, List<String> la
   }
 
   /**
-   * Reads a file.
+   * Opens a file. G stays there and is read whenever a product with it is asked for; what fails
+   * then is an {@link java.io.UncheckedIOException}.
    *
    * @param model what it should belong to: the same linearisation point and ridge, perhaps with
    *     fewer classes or other images than the dual has
@@ -96,7 +94,17 @@ public record DualFile(Dual dual, List<Provenance.Image> images, List<String> la
    *     which
    */
   public static DualFile read(Engine engine, Path file, LinearisedModel model) throws IOException {
-    Safetensors content = Safetensors.read(file);
+    SafetensorsFile content = SafetensorsFile.open(file);
+    try {
+      return read(engine, file, content, model);
+    } catch (IOException | RuntimeException e) {
+      content.close();
+      throw e;
+    }
+  }
+
+  private static DualFile read(
+      Engine engine, Path file, SafetensorsFile content, LinearisedModel model) throws IOException {
     Map<String, String> texts = content.metadata();
     if (!FORMAT.equals(texts.get("format"))) {
       throw new IOException(file + " holds no Gram inverse of lqf; name another file");
@@ -125,7 +133,7 @@ public record DualFile(Dual dual, List<Provenance.Image> images, List<String> la
 
   /** The rows of the model's classes must be the dual's, bit for bit and in order. */
   private static void requireHead(
-      Path file, Safetensors content, List<String> labels, LinearisedModel model)
+      Path file, SafetensorsFile content, List<String> labels, LinearisedModel model)
       throws IOException {
     float[] weight = content.get("head.weight").floats();
     float[] bias = content.get("head.bias").floats();
@@ -154,7 +162,7 @@ public record DualFile(Dual dual, List<Provenance.Image> images, List<String> la
     }
   }
 
-  private static Dual dual(Engine engine, Safetensors content) {
+  private static Dual dual(Engine engine, SafetensorsFile content) throws IOException {
     double[] alpha = content.get("alpha").doubles();
     double[] residual = content.get("residual").doubles();
     double[] targets = content.get("targets").doubles();
@@ -169,28 +177,8 @@ public record DualFile(Dual dual, List<Provenance.Image> images, List<String> la
       throw new IllegalArgumentException("its lengths contradict each other");
     }
     double mu = Double.parseDouble(content.metadata().getOrDefault("mu", "?"));
-    SymmetricMatrix inverse = engine.matrix(side);
-    try {
-      for (int row = 0; row < side; ) {
-        Tensor tile = content.get(name(row));
-        if (tile.shape().size() != 2) {
-          throw new IllegalArgumentException("tile " + name(row) + " has shape " + tile.shape());
-        }
-        int rows = Math.toIntExact(tile.shape().get(0));
-        int end = Math.addExact(row, rows);
-        if (rows < 1 || tile.shape().get(1) != end) {
-          throw new IllegalArgumentException("tile " + name(row) + " has shape " + tile.shape());
-        }
-        double[] block = tile.doubles();
-        inverse.write(row, 0, rows, end, block);
-        inverse.write(0, row, end, rows, Blocks.transpose(block, rows, end));
-        row = end;
-      }
-      return new Dual(engine, images, mu, inverse, alpha, residual, targets, similarity);
-    } catch (RuntimeException e) {
-      inverse.close();
-      throw e;
-    }
+    Triangle inverse = Triangle.of(content, TILES, side);
+    return new Dual(engine, images, mu, inverse, alpha, residual, targets, similarity);
   }
 
   /**

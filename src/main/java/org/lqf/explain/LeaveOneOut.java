@@ -29,7 +29,7 @@ public final class LeaveOneOut {
     double[] errors = dual.alpha();
     for (int i = 0; i < dual.images(); i++) {
       double[] error = Arrays.copyOfRange(errors, i * classes, (i + 1) * classes);
-      Blocks.solve(dual.block(i, i), classes, error, 1);
+      Blocks.solve(dual.block(i), classes, error, 1);
       System.arraycopy(error, 0, errors, i * classes, classes);
     }
     double[] residuals = dual.alpha();

@@ -68,7 +68,7 @@ public final class Uncertainty {
       for (int c = 0; c < classes; c++) {
         inverse[c * classes + c] = 1;
       }
-      Blocks.solve(dual.block(i, i), classes, inverse, classes);
+      Blocks.solve(dual.block(i), classes, inverse, classes);
       for (int c = 0; c < classes * classes; c++) {
         double unit = c / classes == c % classes ? 1 : 0;
         covariances[i * classes * classes + c] = inverse[c] / dual.mu() - unit;

@@ -5,6 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.DoubleBuffer;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -281,6 +284,24 @@ class SymmetricMatrixTest {
       assertRefused("side is 0", () -> engine.matrix(0));
       assertEquals("SymmetricMatrix[4]", matrix.toString());
       assertEquals(4, matrix.side());
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("org.lqf.engine.Devices#all")
+  void blocksAreReadIntoMemoryOutsideTheHeap(String device) {
+    try (Engine engine = Engine.open(device, 1);
+        SymmetricMatrix matrix = matrix(engine, new double[16])) {
+      DoubleBuffer memory =
+          ByteBuffer.allocateDirect(7 * 8).order(ByteOrder.nativeOrder()).asDoubleBuffer();
+      matrix.write(1, 2, 2, 2, new double[] {1, 2, 3, 4});
+      matrix.read(0, 2, 3, 2, memory.position(1));
+      assertEquals(1, memory.position());
+      double[] values = new double[7];
+      memory.clear().get(values);
+      assertArrayEquals(new double[] {0, 0, 0, 1, 2, 3, 4}, values);
+      assertRefused("needs a direct", () -> matrix.read(0, 0, 2, 2, DoubleBuffer.allocate(4)));
+      assertRefused("of 4 values", () -> matrix.read(0, 0, 2, 2, memory.clear()));
     }
   }
 

@@ -14,11 +14,14 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.lqf.engine.Engine;
+import org.lqf.engine.SymmetricMatrix;
 import org.lqf.model.LinearisedModel;
 import org.lqf.model.Provenance;
 import org.lqf.solve.Certificate;
@@ -72,7 +75,16 @@ class DualFileTest {
       assertArrayEquals(dual.residual(), read.dual().residual());
       assertArrayEquals(dual.targets(), read.dual().targets());
       assertArrayEquals(dual.similarities(), read.dual().similarities());
-      assertArrayEquals(dual.rows(0, dual.side()), read.dual().rows(0, dual.side()));
+      int[] rows = IntStream.range(0, dual.side()).toArray();
+      assertArrayEquals(dual.rows(rows), read.dual().rows(rows));
+      assertArrayEquals(dual.block(7), read.dual().block(7));
+      try (SymmetricMatrix copy = dual.copy();
+          SymmetricMatrix other = read.dual().copy()) {
+        assertArrayEquals(copy.toArray(), other.toArray());
+        assertArrayEquals(copy.toArray(), dual.rows(rows));
+      }
+      double[] x = dual.targets();
+      assertArrayEquals(dual.multiply(x, 1), read.dual().multiply(x, 1));
     }
     assertTrue(
         Files.size(file) < DualFile.bytes(dual.images(), dual.classes()), "the promised size");
@@ -101,6 +113,28 @@ class DualFileTest {
               () -> Unlearner.DEFAULT.forget(after, read.dual(), Arrays.copyOf(rows, 5), scope));
       assertTrue(String.valueOf(tooFew.getMessage()).startsWith("5 of 150 rows"));
     }
+  }
+
+  @Test
+  void productsOfAnyWidthAreThoseOfTheRows() {
+    int side = dual.side();
+    double[] rows = dual.rows(IntStream.range(0, side).toArray());
+    for (int columns : new int[] {1, 2, 70}) {
+      double[] x = new Random(columns).doubles((long) side * columns, -1, 1).toArray();
+      double[] expected = new double[x.length];
+      for (int i = 0; i < side; i++) {
+        for (int k = 0; k < side; k++) {
+          for (int c = 0; c < columns; c++) {
+            expected[i * columns + c] += rows[i * side + k] * x[k * columns + c];
+          }
+        }
+      }
+      assertArrayEquals(expected, dual.multiply(x, columns), 1e-12 * norm(expected));
+    }
+  }
+
+  private static double norm(double[] values) {
+    return Math.sqrt(Arrays.stream(values).map(v -> v * v).sum());
   }
 
   @Test

@@ -1,0 +1,119 @@
+package org.lqf.explain;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.DoubleBuffer;
+import java.util.List;
+import java.util.Map;
+import java.util.NavigableMap;
+import java.util.Objects;
+import java.util.TreeMap;
+import org.lqf.engine.SymmetricMatrix;
+import org.lqf.model.SafetensorsFile;
+
+/**
+ * The lower triangle of a symmetric matrix of doubles, wherever it lies. Any thread may read.
+ *
+ * <p>A product with the matrix needs no more than that, so a Gram inverse in a file can serve from
+ * there: a change of some images reads it a few times, one after the other, and that is less than
+ * to build the matrix in memory.
+ */
+interface Triangle extends AutoCloseable {
+
+  /** Number of rows, and of columns. */
+  int side();
+
+  /**
+   * Copies rows [row, end) up to column {@code end} to the target from its start on; what is right
+   * of the diagonal may be anything.
+   *
+   * @param target direct, in the machine's byte order, (end − row) · end doubles remaining
+   * @throws UncheckedIOException if a file cannot be read any more; says so
+   */
+  void read(int row, int end, ByteBuffer target);
+
+  @Override
+  void close();
+
+  /** That of a matrix, which is owned by the result. */
+  static Triangle of(SymmetricMatrix matrix) {
+    return new Triangle() {
+      @Override
+      public int side() {
+        return matrix.side();
+      }
+
+      @Override
+      public void read(int row, int end, ByteBuffer target) {
+        DoubleBuffer block = target.order(ByteOrder.nativeOrder()).asDoubleBuffer();
+        matrix.read(row, 0, end - row, end, block);
+      }
+
+      @Override
+      public void close() {
+        matrix.close();
+      }
+    };
+  }
+
+  /**
+   * That of a file with tiles {@code prefix + first row}, each of whole rows up to its last row's
+   * diagonal.
+   *
+   * @param file owned by the result
+   * @throws IllegalArgumentException if the tiles do not make a triangle; says which
+   */
+  static Triangle of(SafetensorsFile file, String prefix, int side) {
+    NavigableMap<Integer, Integer> ends = new TreeMap<>(); // of tiles, by their first rows
+    for (int row = 0; row < side; ) {
+      List<Long> shape = file.shape(name(prefix, row));
+      if (shape.size() != 2 || shape.get(0) < 1 || shape.get(1) != row + shape.get(0)) {
+        throw new IllegalArgumentException("tile " + name(prefix, row) + " has shape " + shape);
+      }
+      ends.put(row, Math.toIntExact(shape.get(1)));
+      row = Math.toIntExact(shape.get(1));
+    }
+    if (ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
+      throw new UnsupportedOperationException("a machine with big-endian numbers");
+    }
+    return new Triangle() {
+      @Override
+      public int side() {
+        return side;
+      }
+
+      @Override
+      public void read(int row, int end, ByteBuffer target) {
+        for (int i = row; i < end; i++) {
+          Map.Entry<Integer, Integer> tile = Objects.requireNonNull(ends.floorEntry(i));
+          int first = tile.getKey();
+          int length = tile.getValue();
+          int start = (i - row) * end;
+          target.limit(8 * (start + Math.min(end, length))).position(8 * start);
+          try {
+            file.read(name(prefix, first), 8L * (i - first) * length, target);
+          } catch (IOException e) {
+            throw new UncheckedIOException(e);
+          }
+        }
+        target.rewind();
+      }
+
+      @Override
+      public void close() {
+        try {
+          file.close();
+        } catch (IOException e) {
+          throw new UncheckedIOException(e);
+        }
+      }
+    };
+  }
+
+  /** The tile's name in a file. */
+  static String name(String prefix, int row) {
+    return prefix + "%05d".formatted(row);
+  }
+}
