@@ -99,7 +99,7 @@ LQF_API int32_t lqf_device_check(const char* device);
  * device may do with less, and sums plainly where that is faster. */
 LQF_API int32_t lqf_engine_open(const char* device, int32_t threads, int32_t winograd, lqf_engine** out);
 /* The same with all computing queued in a stream of the caller (cudaStream_t as a number; 0: the default stream), who keeps it longer than
- * the engine and all that it made. LQF_INVALID where a device has no streams. */
+ * the engine and all that it made, and queues nothing there while a call of the engine runs (it may be capturing). LQF_INVALID where a device has no streams. */
 LQF_API int32_t lqf_engine_open_on(const char* device, int64_t stream, int32_t threads, int32_t winograd,
                                    lqf_engine** out);
 

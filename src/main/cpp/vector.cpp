@@ -67,7 +67,12 @@ int32_t lqf_vector_address(lqf_vector* vector, int64_t* address) {
 
 int32_t lqf_vector_destroy(lqf_vector* vector) {
     return guard([&] {
-        if (vector) destroy(vector, vector->engine);
+        if (!vector) return;
+        if (vector->shared && vector->engine->queue) {  // its memory may be the caller's, who will free it
+            const Session session(*vector->engine);
+            vector->engine->queue->synchronise();
+        }
+        destroy(vector, vector->engine);
     });
 }
 

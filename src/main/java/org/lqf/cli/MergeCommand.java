@@ -125,11 +125,12 @@ final class MergeCommand implements Callable<Integer> {
   }
 
   /** That the models are of one point and of different images that they name. */
-  private void checkModels(List<LinearisedModel> models) {
+  private void checkModels(List<LinearisedModel> models) throws IOException {
     Map<String, Path> names = new HashMap<>();
     for (int m = 0; m < models.size(); m++) {
       LinearisedModel model = models.get(m);
       Path file = m == 0 ? options.file() : others.get(m - 1);
+      ModelImages.checkWeights(model);
       if (!model.pointDigest().equals(models.get(0).pointDigest())) {
         throw new IllegalArgumentException(
             "%s and %s do not start from the same point (network, head, classes, layers, target scale and ridge), and Δ of one means nothing to the other; tune one with --like the other"

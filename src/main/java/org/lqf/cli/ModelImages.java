@@ -39,7 +39,7 @@ final class ModelImages {
   }
 
   /** The closed forms, and a training from scratch, are of images that all count the same. */
-  private static void checkWeights(LinearisedModel model) throws IOException {
+  static void checkWeights(LinearisedModel model) throws IOException {
     if (model.provenance().history().stream().anyMatch(e -> e.kind().equals(REWEIGHTED))) {
       throw new IOException(
           "this model counts some training images more than others (lqf audit --reweighted wrote it); what can be asked or changed about training images holds where all count the same: take the model that was audited. It can still be used by predict and evaluate");

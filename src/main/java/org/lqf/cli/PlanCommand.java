@@ -9,13 +9,13 @@ import org.jspecify.annotations.Nullable;
 import org.lqf.engine.Engine;
 import org.lqf.image.ImageFolder;
 import org.lqf.model.Backbone;
+import org.lqf.tune.LqfConfig;
 import org.lqf.tune.LqfTrainer;
 import org.lqf.tune.TuningPlan;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** {@code lqf plan}: what {@code lqf tune} with the same options would need. */
@@ -24,8 +24,9 @@ import picocli.CommandLine.Spec;
     sortOptions = false,
     mixinStandardHelpOptions = true,
     description = {
-      "Says what lqf tune with the same options would need: memory and seconds of each stage, the "
-          + "solver it would take and why. Sends a few images through the network to find out.",
+      "Says what lqf tune with the same data, network, solver and limits would need: memory and "
+          + "seconds of each stage, the solver it would take and why. Sends a few images through the "
+          + "network to find out.",
       "Without options: the shipped network on the shipped images."
     })
 final class PlanCommand implements Callable<Integer> {
@@ -62,6 +63,8 @@ final class PlanCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     CommandSpec command = Objects.requireNonNull(spec);
+    LqfConfig config =
+        TuneCommand.usage(command, () -> options.config(Math.max(1, device.threads())));
     try (Engine engine = device.open(command)) {
       Backbone network =
           ModelFile.readBackbone(
@@ -73,12 +76,8 @@ final class PlanCommand implements Callable<Integer> {
       TrainingData all = TrainingData.read(folder, null, holdout, options.seed());
       ImageFolder images = (limit == null ? all : all.limitPerClass(limit)).train();
       print(
-          command.commandLine().getOut(),
-          images,
-          LqfTrainer.plan(engine, network, images, options.config(Math.max(1, device.threads()))));
+          command.commandLine().getOut(), images, LqfTrainer.plan(engine, network, images, config));
       return 0;
-    } catch (IllegalArgumentException e) {
-      throw new ParameterException(command.commandLine(), e.getMessage(), e);
     }
   }
 

@@ -206,7 +206,7 @@ final class TuneCommand implements Callable<Integer> {
     return new ParameterException(command.commandLine(), sentence);
   }
 
-  private static <T> T usage(CommandSpec command, Supplier<T> values) {
+  static <T> T usage(CommandSpec command, Supplier<T> values) {
     try {
       return values.get();
     } catch (IllegalArgumentException e) {

@@ -223,7 +223,6 @@ final class VerifyForgetCommand implements Callable<Integer> {
       }
       dual = ModelChange.dual(engine, path, model, data, threads, display);
       read = seconds(start);
-      results.put("secondsReadGramInverse", read);
     }
     try (DualFile opened = dual) {
       start = System.nanoTime();

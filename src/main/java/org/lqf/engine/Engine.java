@@ -80,7 +80,8 @@ public final class Engine extends Handle {
    *
    * @param device "cuda", or "emulator" with one of its streams
    * @param stream kept by the caller for longer than the engine and everything that it makes; not
-   *     being captured
+   *     being captured, and while a call of this engine runs nobody else queues anything in it: the
+   *     call may be recording a graph there
    * @throws IllegalArgumentException if the device has no streams
    * @throws LqfException if the device is not available or has no such precision; says why
    */

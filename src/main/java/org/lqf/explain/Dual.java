@@ -87,7 +87,7 @@ public final class Dual implements AutoCloseable {
           residual,
           targets,
           similarity);
-    } catch (RuntimeException e) {
+    } catch (IOException | RuntimeException e) {
       matrix.close();
       throw e;
     }
@@ -187,13 +187,20 @@ public final class Dual implements AutoCloseable {
   }
 
   /**
-   * Rows of G, [wanted, N·C], in one walk over the triangle.
+   * Rows of G, [wanted, N·C]; from a file in one walk over the triangle.
    *
    * @param wanted distinct
    */
   double[] rows(int... wanted) {
     int side = side();
     double[] rows = new double[Math.multiplyExact(wanted.length, side)];
+    if (inverse.matrix().isPresent()) {
+      SymmetricMatrix matrix = inverse.matrix().get();
+      for (int s = 0; s < wanted.length; s++) {
+        System.arraycopy(matrix.read(wanted[s], 0, 1, side), 0, rows, s * side, side);
+      }
+      return rows;
+    }
     walk(
         (row, end, stripe, g) -> {
           for (int i = row; i < end; i++) {
@@ -213,12 +220,9 @@ public final class Dual implements AutoCloseable {
   /** G_ii, [C, C]. */
   double[] block(int image) {
     int first = image * classes;
-    int end = first + classes;
-    double[] rows = lower(first, end);
-    double[] block = new double[classes * classes];
+    double[] block = read(first, first + classes, first);
     for (int i = 0; i < classes; i++) {
-      for (int j = 0; j <= i; j++) {
-        block[i * classes + j] = rows[i * end + first + j];
+      for (int j = 0; j < i; j++) {
         block[j * classes + i] = block[i * classes + j];
       }
     }
@@ -227,9 +231,13 @@ public final class Dual implements AutoCloseable {
 
   /** Rows [row, end) of the lower triangle, [end − row, end]; anything right of the diagonal. */
   double[] lower(int row, int end) {
-    double[] rows = new double[Math.multiplyExact(end - row, end)];
+    return read(row, end, 0);
+  }
+
+  private double[] read(int row, int end, int from) {
+    double[] rows = new double[Math.multiplyExact(end - row, end - from)];
     ByteBuffer memory = memory(rows.length);
-    inverse.read(row, end, memory);
+    inverse.read(row, end, from, memory);
     memory.order(ByteOrder.nativeOrder()).asDoubleBuffer().get(rows);
     return rows;
   }
@@ -260,7 +268,7 @@ public final class Dual implements AutoCloseable {
               for (int row = first; row < last; row += tile) {
                 int end = Math.min(last, row + tile);
                 int size = (end - row) * end;
-                inverse.read(row, end, memory.clear().limit(Double.BYTES * size));
+                inverse.read(row, end, 0, memory.clear().limit(Double.BYTES * size));
                 memory.clear().order(ByteOrder.nativeOrder()).asDoubleBuffer().get(rows, 0, size);
                 visitor.visit(row, end, stripe, rows);
               }
@@ -387,19 +395,24 @@ public final class Dual implements AutoCloseable {
   /** A copy of G, owned by the caller. */
   SymmetricMatrix copy() {
     SymmetricMatrix other = engine.matrix(side());
-    walk(
-        (row, end, stripe, rows) -> {
-          int height = end - row;
-          for (int i = row; i < end; i++) { // the square on the diagonal
-            for (int k = i + 1; k < end; k++) {
-              rows[(i - row) * end + k] = rows[(k - row) * end + i];
+    try {
+      walk(
+          (row, end, stripe, rows) -> {
+            int height = end - row;
+            for (int i = row; i < end; i++) { // the square on the diagonal
+              for (int k = i + 1; k < end; k++) {
+                rows[(i - row) * end + k] = rows[(k - row) * end + i];
+              }
             }
-          }
-          double[] lower = Arrays.copyOf(rows, height * end);
-          other.write(row, 0, height, end, lower);
-          other.write(0, row, end, height, Blocks.transpose(lower, height, end));
-        });
-    return other;
+            double[] lower = Arrays.copyOf(rows, height * end);
+            other.write(row, 0, height, end, lower);
+            other.write(0, row, end, height, Blocks.transpose(lower, height, end));
+          });
+      return other;
+    } catch (RuntimeException e) {
+      other.close();
+      throw e;
+    }
   }
 
   private static float[] traces(SymmetricMatrix kernel, int images, int classes) {

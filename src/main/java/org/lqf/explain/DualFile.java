@@ -169,7 +169,8 @@ public record DualFile(Dual dual, List<Provenance.Image> images, List<String> la
     float[] similarity = content.get("similarity").floats();
     int side = alpha.length;
     int images = (int) Math.round(Math.sqrt(similarity.length));
-    if (residual.length != side
+    if (side < 1
+        || residual.length != side
         || targets.length != side
         || images < 1
         || images * images != similarity.length

@@ -15,9 +15,9 @@ final class NormalEquations {
    * @param b [parameters], read
    * @param x [parameters], the start, overwritten
    * @param tolerance stop at ‖b − Hx‖ ≤ tolerance · ‖b‖
-   * @return steps taken
+   * @throws ArithmeticException if so many steps do not reach that; says how far they came
    */
-  static int solve(
+  static void solve(
       LeastSquares problem, DeviceVector b, DeviceVector x, double tolerance, int iterations)
       throws IOException {
     try (DeviceVector residual = problem.engine().vector(x.length());
@@ -39,7 +39,11 @@ final class NormalEquations {
         rho = next;
         steps++;
       }
-      return steps;
+      if (!(Math.sqrt(rho) <= goal)) {
+        throw new ArithmeticException(
+            "after %d steps of conjugate gradients %.1g of the right side is left, wanted is %.1g; a larger ridge makes it easier"
+                .formatted(steps, Math.sqrt(rho) / b.norm(), tolerance));
+      }
     }
   }
 }

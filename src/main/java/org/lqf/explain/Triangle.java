@@ -9,9 +9,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.TreeMap;
 import org.lqf.engine.SymmetricMatrix;
 import org.lqf.model.SafetensorsFile;
+import org.lqf.model.Tensor;
 
 /**
  * The lower triangle of a symmetric matrix of doubles, wherever it lies. Any thread may read.
@@ -26,13 +28,16 @@ interface Triangle extends AutoCloseable {
   int side();
 
   /**
-   * Copies rows [row, end) up to column {@code end} to the target from its start on; what is right
-   * of the diagonal may be anything.
+   * Copies columns [from, end) of rows [row, end) to the target from its start on; what is right of
+   * the diagonal may be anything.
    *
-   * @param target direct, in the machine's byte order, (end − row) · end doubles remaining
+   * @param target direct, (end − row) · (end − from) doubles remaining
    * @throws UncheckedIOException if a file cannot be read any more; says so
    */
-  void read(int row, int end, ByteBuffer target);
+  void read(int row, int end, int from, ByteBuffer target);
+
+  /** The whole matrix, where it is in memory. */
+  Optional<SymmetricMatrix> matrix();
 
   @Override
   void close();
@@ -46,9 +51,14 @@ interface Triangle extends AutoCloseable {
       }
 
       @Override
-      public void read(int row, int end, ByteBuffer target) {
+      public void read(int row, int end, int from, ByteBuffer target) {
         DoubleBuffer block = target.order(ByteOrder.nativeOrder()).asDoubleBuffer();
-        matrix.read(row, 0, end - row, end, block);
+        matrix.read(row, from, end - row, end - from, block);
+      }
+
+      @Override
+      public Optional<SymmetricMatrix> matrix() {
+        return Optional.of(matrix);
       }
 
       @Override
@@ -69,8 +79,13 @@ interface Triangle extends AutoCloseable {
     NavigableMap<Integer, Integer> ends = new TreeMap<>(); // of tiles, by their first rows
     for (int row = 0; row < side; ) {
       List<Long> shape = file.shape(name(prefix, row));
-      if (shape.size() != 2 || shape.get(0) < 1 || shape.get(1) != row + shape.get(0)) {
-        throw new IllegalArgumentException("tile " + name(prefix, row) + " has shape " + shape);
+      if (shape.size() != 2
+          || shape.get(0) < 1
+          || shape.get(1) != row + shape.get(0)
+          || shape.get(1) > side
+          || file.type(name(prefix, row)) != Tensor.Type.F64) {
+        throw new IllegalArgumentException(
+            "tile %s is %s %s".formatted(name(prefix, row), file.type(name(prefix, row)), shape));
       }
       ends.put(row, Math.toIntExact(shape.get(1)));
       row = Math.toIntExact(shape.get(1));
@@ -85,20 +100,25 @@ interface Triangle extends AutoCloseable {
       }
 
       @Override
-      public void read(int row, int end, ByteBuffer target) {
+      public void read(int row, int end, int from, ByteBuffer target) {
         for (int i = row; i < end; i++) {
           Map.Entry<Integer, Integer> tile = Objects.requireNonNull(ends.floorEntry(i));
           int first = tile.getKey();
           int length = tile.getValue();
-          int start = (i - row) * end;
-          target.limit(8 * (start + Math.min(end, length))).position(8 * start);
+          int start = (i - row) * (end - from);
+          target.limit(8 * (start + Math.min(end, length) - from)).position(8 * start);
           try {
-            file.read(name(prefix, first), 8L * (i - first) * length, target);
+            file.read(name(prefix, first), 8L * ((long) (i - first) * length + from), target);
           } catch (IOException e) {
             throw new UncheckedIOException(e);
           }
         }
         target.rewind();
+      }
+
+      @Override
+      public Optional<SymmetricMatrix> matrix() {
+        return Optional.empty();
       }
 
       @Override

@@ -49,7 +49,7 @@ public record Unlearner(double tolerance, int iterations) {
   /** Rows of G that an update holds on the heap, in doubles. */
   private static final long MAX_ROWS = 1L << 27;
 
-  /** Tight enough that single precision is the limit. */
+  /** Tight enough that Δ is nearer to the optimum than a training in single precision comes. */
   public static final Unlearner DEFAULT = new Unlearner(1e-4, 2000);
 
   public Unlearner {

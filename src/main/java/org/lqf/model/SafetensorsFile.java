@@ -65,6 +65,9 @@ public final class SafetensorsFile implements AutoCloseable {
     } catch (IOException e) {
       channel.close();
       throw explained(file, e);
+    } catch (RuntimeException e) {
+      channel.close();
+      throw e;
     }
   }
 
@@ -104,6 +107,15 @@ public final class SafetensorsFile implements AutoCloseable {
    */
   public List<Long> shape(String name) {
     return entry(name).shape;
+  }
+
+  /**
+   * Element type of a tensor.
+   *
+   * @throws IllegalArgumentException if there is no tensor of that name
+   */
+  public Tensor.Type type(String name) {
+    return entry(name).type;
   }
 
   /**

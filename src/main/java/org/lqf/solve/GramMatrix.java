@@ -24,9 +24,14 @@ public final class GramMatrix {
 
   private GramMatrix() {}
 
+  /** Whether K has a side that can be had. */
+  public static boolean possible(long images, int classes) {
+    return images * classes <= MAX_SIDE;
+  }
+
   /** Side of K, or an exception that says why it cannot be had. */
   public static int side(long images, int classes) {
-    if (images * classes > MAX_SIDE) {
+    if (!possible(images, classes)) {
       throw new IllegalArgumentException(
           "%d images of %d classes need a Gram matrix of side %d; the largest is %d, use cg"
               .formatted(images, classes, images * classes, MAX_SIDE));
@@ -39,20 +44,16 @@ public final class GramMatrix {
     return bytes(images, classes, parameters, Integer.MAX_VALUE);
   }
 
-  /**
-   * The same where a plan takes so many images at most; {@link Long#MAX_VALUE} if K is too large.
-   */
+  /** The same where a plan takes so many images at most. */
   public static long bytes(long images, int classes, long parameters, int batch) {
     long side = images * classes;
     long tile = Math.min(images, tile(classes, parameters, batch));
-    return side > MAX_SIDE
-        ? Long.MAX_VALUE / 2
-        : 8 * side * side + 2 * 4L * tile * classes * parameters;
+    return 8 * side * side + 2 * 4L * tile * classes * parameters;
   }
 
   /** Whether K and a factorisation in place fit into half of so many bytes. */
   public static boolean fits(long images, int classes, long parameters, long freeBytes) {
-    return images * classes <= MAX_SIDE
+    return possible(images, classes)
         && bytes(images, classes, parameters) <= MEMORY_SHARE * freeBytes;
   }
 

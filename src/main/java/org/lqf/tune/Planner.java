@@ -21,7 +21,8 @@ import org.lqf.solve.GramMatrix;
  * Finds the fastest way to train within a budget of memory, and predicts what it will need.
  *
  * <p>Results depend on none of its choices but the solver's: batches and what is kept decide only
- * how often something is computed anew.
+ * how often something is computed anew. On a GPU, memory is that of the process and of the device
+ * together.
  */
 final class Planner {
 
@@ -111,13 +112,17 @@ final class Planner {
   }
 
   private TuningPlan plan() {
-    boolean open = config.solver() == Solver.AUTO && !config.augment();
+    boolean open =
+        config.solver() == Solver.AUTO && !config.augment() && GramMatrix.possible(images, classes);
     @Nullable TuningPlan gram = open ? best(new SolverChoice(Solver.GRAM, "")) : null;
     double gramWork =
         gram == null
             ? Double.NaN
             : GramMatrix.work(classes, parameters(), gram.batch(), images, macs);
     SolverChoice choice = SolverChoice.of(config, images, classes, macs, gramWork, gram != null);
+    if (choice.solver() == Solver.GRAM) {
+      GramMatrix.side(images, classes); // or says why not
+    }
     @Nullable TuningPlan found = best(choice);
     if (found != null) {
       return found;
@@ -281,12 +286,15 @@ final class Planner {
         seconds[0] = lap(start, n) / config.readers();
         start = System.nanoTime();
         plan.forward(batch, n);
+        engine.synchronise(); // a GPU only queues what it is asked for
         seconds[1] = lap(start, n);
         start = System.nanoTime();
         plan.jvp(delta, outputs);
+        engine.synchronise();
         seconds[2] = lap(start, n);
         start = System.nanoTime();
         plan.vjp(outputs, delta);
+        engine.synchronise();
         seconds[3] = lap(start, n);
       }
     }

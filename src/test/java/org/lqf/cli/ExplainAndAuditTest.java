@@ -168,6 +168,9 @@ class ExplainAndAuditTest {
     assertTrue(audit.code() == 1 && audit.err().contains(reason), audit.err());
     Cli forget = Cli.run("forget", better, "--data", train, "--remove", "bag/001.png");
     assertTrue(forget.code() == 1 && forget.err().contains(reason), forget.err());
+    Path out = folder.resolve("merged.lqf");
+    Cli merge = Cli.run("merge", better, better, "--data", train, "--out", out);
+    assertTrue(merge.code() == 1 && merge.err().contains(reason), merge.err());
     Cli.run("evaluate", better, "--data", folder.resolve("data/test"), "--quiet").succeeded();
   }
 

@@ -44,7 +44,7 @@ class PlanCommandTest {
   void aBudgetThatIsTooSmallSaysWhatWouldDo() throws IOException {
     Path data = TinyData.write(directory.resolve("images"), 3, 1);
     Cli plan = Cli.run("plan", "--backbone", TinyData.network(), "--data", data, "--memory", "1m");
-    assertEquals(2, plan.code());
+    assertEquals(1, plan.code()); // as tune: it is no misuse of options
     assertTrue(
         plan.err().matches("(?s).*solver cg needs at least [0-9]+ MB, with 1 image at a time.*"),
         plan::err);

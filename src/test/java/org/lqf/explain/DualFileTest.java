@@ -14,7 +14,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
+import java.util.TreeMap;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -24,6 +26,8 @@ import org.lqf.engine.Engine;
 import org.lqf.engine.SymmetricMatrix;
 import org.lqf.model.LinearisedModel;
 import org.lqf.model.Provenance;
+import org.lqf.model.Safetensors;
+import org.lqf.model.Tensor;
 import org.lqf.solve.Certificate;
 import org.lqf.solve.Progress;
 import org.lqf.solve.Solution;
@@ -164,6 +168,24 @@ class DualFileTest {
             2 * TinyProblem.RIDGE,
             TinyProblem.allLayers());
     assertTrue(refusal(otherRidge).contains("another ridge (0.02, the model has 0.04)"));
+  }
+
+  @Test
+  void aTileOfOtherNumbersIsDamage() throws IOException {
+    Safetensors whole = Safetensors.read(file);
+    Map<String, Tensor> tensors = new TreeMap<>(whole.tensors());
+    Tensor tile = tensors.get("inverse.00000");
+    assertNotNull(tile);
+    long[] shape = tile.shape().stream().mapToLong(extent -> extent).toArray();
+    tensors.put("inverse.00000", Tensor.of(tile.floats(), shape));
+    Path damaged = folder.resolve("damaged.dual");
+    new Safetensors(whole.metadata(), tensors).write(damaged);
+    String message =
+        String.valueOf(
+            assertThrows(
+                    IOException.class, () -> DualFile.read(engine, damaged, fitted.model()).close())
+                .getMessage());
+    assertTrue(message.contains("is damaged: tile inverse.00000 is F32"), message);
   }
 
   private static String refusal(LinearisedModel model) {
