@@ -1,38 +1,18 @@
 package org.lqf.bench;
 
 import java.io.IOException;
-import java.util.concurrent.TimeUnit;
-import org.openjdk.jmh.annotations.Benchmark;
-import org.openjdk.jmh.annotations.BenchmarkMode;
-import org.openjdk.jmh.annotations.Fork;
 import org.openjdk.jmh.annotations.Level;
-import org.openjdk.jmh.annotations.Measurement;
-import org.openjdk.jmh.annotations.Mode;
-import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
-import org.openjdk.jmh.annotations.TearDown;
-import org.openjdk.jmh.annotations.Warmup;
 
 /**
  * Convolution: GFLOP/s, and the share of the FMA peak (Winograd counts the multiplications that it
  * saves, and may exceed 1).
  */
-@BenchmarkMode(Mode.Throughput)
-@OutputTimeUnit(TimeUnit.SECONDS)
-@Warmup(iterations = 2, time = 1)
-@Measurement(iterations = 5, time = 1)
-@Fork(1)
 @State(Scope.Benchmark)
-public class Conv2dBenchmark {
-
-  @Param({"cpu"})
-  public String backend;
-
-  @Param({"1", "2"})
-  public int threads;
+public class Conv2dBenchmark extends LayerBenchmark {
 
   @Param({
     "resnet18.stem",
@@ -51,43 +31,12 @@ public class Conv2dBenchmark {
   })
   public String shape;
 
-  private OneLayer layer;
-  private double forward;
-  private double jvp;
-  private double vjp;
-  private double limit;
-
   @Setup(Level.Trial)
   public void setUp() throws IOException {
     LayerShape s = LayerShape.of(shape);
-    layer = new OneLayer(backend, threads, s, s.convolution());
-    limit = layer.limits().gigaflops();
-    forward = 2 * s.macs() * OneLayer.IMAGES;
+    double flops = 2 * s.macs();
     // Tangents of input and weights, cotangents of input and weights; the image has neither.
-    jvp = s.channels() == 3 ? forward : 2 * forward;
-    vjp = jvp;
-  }
-
-  @Benchmark
-  public void forward(Rate rate) {
-    layer.forward();
-    rate.add(forward, limit);
-  }
-
-  @Benchmark
-  public void jvp(Rate rate) {
-    layer.jvp();
-    rate.add(jvp, limit);
-  }
-
-  @Benchmark
-  public void vjp(Rate rate) {
-    layer.vjp();
-    rate.add(vjp, limit);
-  }
-
-  @TearDown(Level.Trial)
-  public void tearDown() {
-    layer.close();
+    double both = s.channels() == 3 ? flops : 2 * flops;
+    arithmetic(s, s.convolution(), flops, both, both);
   }
 }
