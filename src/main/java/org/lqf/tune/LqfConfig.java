@@ -2,6 +2,7 @@ package org.lqf.tune;
 
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
+import java.util.function.Consumer;
 import org.lqf.model.InputSpec;
 
 /**
@@ -101,322 +102,131 @@ public record LqfConfig(
   }
 
   public LqfConfig withSize(int value) {
-    return new LqfConfig(
-        value,
-        head,
-        layers,
-        targetScale,
-        ridge,
-        solver,
-        damping,
-        epochs,
-        batch,
-        rate,
-        augment,
-        tolerance,
-        iterations,
-        readers,
-        memory,
-        seed);
+    return with(values -> values.size = value);
   }
 
   public LqfConfig withHead(Head value) {
-    return new LqfConfig(
-        size,
-        value,
-        layers,
-        targetScale,
-        ridge,
-        solver,
-        damping,
-        epochs,
-        batch,
-        rate,
-        augment,
-        tolerance,
-        iterations,
-        readers,
-        memory,
-        seed);
+    return with(values -> values.head = value);
   }
 
   public LqfConfig withLayers(Layers value) {
-    return new LqfConfig(
-        size,
-        head,
-        value,
-        targetScale,
-        ridge,
-        solver,
-        damping,
-        epochs,
-        batch,
-        rate,
-        augment,
-        tolerance,
-        iterations,
-        readers,
-        memory,
-        seed);
+    return with(values -> values.layers = value);
   }
 
   public LqfConfig withTargetScale(double value) {
-    return new LqfConfig(
-        size,
-        head,
-        layers,
-        value,
-        ridge,
-        solver,
-        damping,
-        epochs,
-        batch,
-        rate,
-        augment,
-        tolerance,
-        iterations,
-        readers,
-        memory,
-        seed);
+    return with(values -> values.targetScale = value);
   }
 
   public LqfConfig withRidge(double value) {
-    return new LqfConfig(
-        size,
-        head,
-        layers,
-        targetScale,
-        OptionalDouble.of(value),
-        solver,
-        damping,
-        epochs,
-        batch,
-        rate,
-        augment,
-        tolerance,
-        iterations,
-        readers,
-        memory,
-        seed);
+    return with(values -> values.ridge = OptionalDouble.of(value));
   }
 
   public LqfConfig withSolver(Solver value) {
-    return new LqfConfig(
-        size,
-        head,
-        layers,
-        targetScale,
-        ridge,
-        value,
-        damping,
-        epochs,
-        batch,
-        rate,
-        augment,
-        tolerance,
-        iterations,
-        readers,
-        memory,
-        seed);
+    return with(values -> values.solver = value);
   }
 
   public LqfConfig withDamping(double value) {
-    return new LqfConfig(
-        size,
-        head,
-        layers,
-        targetScale,
-        ridge,
-        solver,
-        OptionalDouble.of(value),
-        epochs,
-        batch,
-        rate,
-        augment,
-        tolerance,
-        iterations,
-        readers,
-        memory,
-        seed);
+    return with(values -> values.damping = OptionalDouble.of(value));
   }
 
   public LqfConfig withEpochs(int value) {
-    return new LqfConfig(
-        size,
-        head,
-        layers,
-        targetScale,
-        ridge,
-        solver,
-        damping,
-        value,
-        batch,
-        rate,
-        augment,
-        tolerance,
-        iterations,
-        readers,
-        memory,
-        seed);
+    return with(values -> values.epochs = value);
   }
 
   public LqfConfig withBatch(int value) {
-    return new LqfConfig(
-        size,
-        head,
-        layers,
-        targetScale,
-        ridge,
-        solver,
-        damping,
-        epochs,
-        value,
-        rate,
-        augment,
-        tolerance,
-        iterations,
-        readers,
-        memory,
-        seed);
+    return with(values -> values.batch = value);
   }
 
   public LqfConfig withRate(double value) {
-    return new LqfConfig(
-        size,
-        head,
-        layers,
-        targetScale,
-        ridge,
-        solver,
-        damping,
-        epochs,
-        batch,
-        OptionalDouble.of(value),
-        augment,
-        tolerance,
-        iterations,
-        readers,
-        memory,
-        seed);
+    return with(values -> values.rate = OptionalDouble.of(value));
   }
 
   public LqfConfig withAugment(boolean value) {
-    return new LqfConfig(
-        size,
-        head,
-        layers,
-        targetScale,
-        ridge,
-        solver,
-        damping,
-        epochs,
-        batch,
-        rate,
-        value,
-        tolerance,
-        iterations,
-        readers,
-        memory,
-        seed);
+    return with(values -> values.augment = value);
   }
 
   public LqfConfig withTolerance(double value) {
-    return new LqfConfig(
-        size,
-        head,
-        layers,
-        targetScale,
-        ridge,
-        solver,
-        damping,
-        epochs,
-        batch,
-        rate,
-        augment,
-        value,
-        iterations,
-        readers,
-        memory,
-        seed);
+    return with(values -> values.tolerance = value);
   }
 
   public LqfConfig withIterations(int value) {
-    return new LqfConfig(
-        size,
-        head,
-        layers,
-        targetScale,
-        ridge,
-        solver,
-        damping,
-        epochs,
-        batch,
-        rate,
-        augment,
-        tolerance,
-        value,
-        readers,
-        memory,
-        seed);
+    return with(values -> values.iterations = value);
   }
 
   public LqfConfig withReaders(int value) {
-    return new LqfConfig(
-        size,
-        head,
-        layers,
-        targetScale,
-        ridge,
-        solver,
-        damping,
-        epochs,
-        batch,
-        rate,
-        augment,
-        tolerance,
-        iterations,
-        value,
-        memory,
-        seed);
+    return with(values -> values.readers = value);
   }
 
   public LqfConfig withMemory(long value) {
-    return new LqfConfig(
-        size,
-        head,
-        layers,
-        targetScale,
-        ridge,
-        solver,
-        damping,
-        epochs,
-        batch,
-        rate,
-        augment,
-        tolerance,
-        iterations,
-        readers,
-        OptionalLong.of(value),
-        seed);
+    return with(values -> values.memory = OptionalLong.of(value));
   }
 
   public LqfConfig withSeed(long value) {
-    return new LqfConfig(
-        size,
-        head,
-        layers,
-        targetScale,
-        ridge,
-        solver,
-        damping,
-        epochs,
-        batch,
-        rate,
-        augment,
-        tolerance,
-        iterations,
-        readers,
-        memory,
-        value);
+    return with(values -> values.seed = value);
+  }
+
+  private LqfConfig with(Consumer<Values> change) {
+    Values values = new Values(this);
+    change.accept(values);
+    return values.config();
+  }
+
+  /** The components of a configuration while one of them changes. */
+  private static final class Values {
+    private int size;
+    private Head head;
+    private Layers layers;
+    private double targetScale;
+    private OptionalDouble ridge;
+    private Solver solver;
+    private OptionalDouble damping;
+    private int epochs;
+    private int batch;
+    private OptionalDouble rate;
+    private boolean augment;
+    private double tolerance;
+    private int iterations;
+    private int readers;
+    private OptionalLong memory;
+    private long seed;
+
+    Values(LqfConfig config) {
+      size = config.size;
+      head = config.head;
+      layers = config.layers;
+      targetScale = config.targetScale;
+      ridge = config.ridge;
+      solver = config.solver;
+      damping = config.damping;
+      epochs = config.epochs;
+      batch = config.batch;
+      rate = config.rate;
+      augment = config.augment;
+      tolerance = config.tolerance;
+      iterations = config.iterations;
+      readers = config.readers;
+      memory = config.memory;
+      seed = config.seed;
+    }
+
+    LqfConfig config() {
+      return new LqfConfig(
+          size,
+          head,
+          layers,
+          targetScale,
+          ridge,
+          solver,
+          damping,
+          epochs,
+          batch,
+          rate,
+          augment,
+          tolerance,
+          iterations,
+          readers,
+          memory,
+          seed);
+    }
   }
 }
