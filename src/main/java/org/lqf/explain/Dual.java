@@ -2,7 +2,6 @@ package org.lqf.explain;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.lqf.engine.DeviceVector;
@@ -238,7 +237,7 @@ public final class Dual implements AutoCloseable {
     double[] rows = new double[Math.multiplyExact(end - row, end - from)];
     ByteBuffer memory = memory(rows.length);
     inverse.read(row, end, from, memory);
-    memory.order(ByteOrder.nativeOrder()).asDoubleBuffer().get(rows);
+    memory.asDoubleBuffer().get(rows);
     return rows;
   }
 
@@ -269,7 +268,7 @@ public final class Dual implements AutoCloseable {
                 int end = Math.min(last, row + tile);
                 int size = (end - row) * end;
                 inverse.read(row, end, 0, memory.clear().limit(Double.BYTES * size));
-                memory.clear().order(ByteOrder.nativeOrder()).asDoubleBuffer().get(rows, 0, size);
+                memory.clear().asDoubleBuffer().get(rows, 0, size);
                 visitor.visit(row, end, stripe, rows);
               }
             });

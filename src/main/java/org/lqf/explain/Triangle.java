@@ -31,7 +31,8 @@ interface Triangle extends AutoCloseable {
    * Copies columns [from, end) of rows [row, end) to the target from its start on; what is right of
    * the diagonal may be anything.
    *
-   * @param target direct, (end − row) · (end − from) doubles remaining
+   * @param target direct, (end − row) · (end − from) doubles remaining; gets the byte order of what
+   *     it then holds
    * @throws UncheckedIOException if a file cannot be read any more; says so
    */
   void read(int row, int end, int from, ByteBuffer target);
@@ -90,9 +91,6 @@ interface Triangle extends AutoCloseable {
       ends.put(row, Math.toIntExact(shape.get(1)));
       row = Math.toIntExact(shape.get(1));
     }
-    if (ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
-      throw new UnsupportedOperationException("a machine with big-endian numbers");
-    }
     return new Triangle() {
       @Override
       public int side() {
@@ -113,7 +111,7 @@ interface Triangle extends AutoCloseable {
             throw new UncheckedIOException(e);
           }
         }
-        target.rewind();
+        target.rewind().order(ByteOrder.LITTLE_ENDIAN);
       }
 
       @Override
