@@ -71,7 +71,7 @@ final class AdaptCommand implements Callable<Integer> {
     try {
       swapped = relu.withSlope(slope);
     } catch (IllegalArgumentException e) {
-      throw NetworkTrainingOptions.usage(command, e.getMessage());
+      throw ImageOptions.usage(command, e.getMessage());
     }
     options.checkOutputs(command, relu);
     TrainingData input = options.images(command);

@@ -8,9 +8,9 @@ import org.jspecify.annotations.Nullable;
 import org.lqf.model.TrainableNetwork;
 import org.lqf.pretrain.Schedule;
 import org.lqf.pretrain.SgdConfig;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 
 /** What {@code lqf pretrain} and {@code lqf adapt} have in common: images, SGD, and where to. */
 final class NetworkTrainingOptions {
@@ -24,20 +24,7 @@ final class NetworkTrainingOptions {
       description = "A folder per class with images inside, or train/ and test/ with such folders.")
   private @Nullable Path data;
 
-  @Option(names = "--test", paramLabel = "DIR", description = "Test images, a folder per class.")
-  private @Nullable Path test;
-
-  @Option(
-      names = "--holdout",
-      paramLabel = "PART",
-      description = "Sets this part of each class aside for testing, such as 0.2.")
-  private @Nullable Double holdout;
-
-  @Option(
-      names = "--limit-per-class",
-      paramLabel = "N",
-      description = "Trains on the first N images of each class only.")
-  private @Nullable Integer limit;
+  @Mixin private final ImageOptions images = new ImageOptions();
 
   @Option(
       names = "--out",
@@ -155,42 +142,32 @@ final class NetworkTrainingOptions {
       return new SgdConfig(
           epochs, batch, rate, schedule, MOMENTUM, true, weightDecay, augment, readers, seed);
     } catch (IllegalArgumentException e) {
-      throw usage(command, e.getMessage());
+      throw ImageOptions.usage(command, e.getMessage());
     }
   }
 
   /** The images, after a check of the options that name them. */
   TrainingData images(CommandSpec command) throws IOException {
-    if (test != null && holdout != null) {
-      throw usage(command, "--test and --holdout both say what to test on; give one of them");
-    }
-    if (limit != null && limit < 1) {
-      throw usage(command, "--limit-per-class must be at least 1, got " + limit);
-    }
-    try {
-      TrainingData images = TrainingData.read(Objects.requireNonNull(data), test, holdout, seed);
-      return limit == null ? images : images.limitPerClass(limit);
-    } catch (IllegalArgumentException e) {
-      throw usage(command, e.getMessage());
-    }
+    images.check(command);
+    return images.read(command, Objects.requireNonNull(data), seed);
   }
 
   /** The network for images of the wanted size. */
   TrainableNetwork sized(CommandSpec command, TrainableNetwork network) {
     if (size < 0) {
-      throw usage(command, "--size must be at least 1, got " + size);
+      throw ImageOptions.usage(command, "--size must be at least 1, got " + size);
     }
     try {
       return size == 0 ? network : network.withInputSize(size, size);
     } catch (IllegalArgumentException e) {
-      throw usage(command, e.getMessage());
+      throw ImageOptions.usage(command, e.getMessage());
     }
   }
 
   /** Checks that the results can be written. */
   void checkOutputs(CommandSpec command, TrainableNetwork network) throws IOException {
     if (!out().toString().endsWith(".json")) {
-      throw usage(command, "--out must end in .json, got " + out());
+      throw ImageOptions.usage(command, "--out must end in .json, got " + out());
     }
     if (Files.exists(out()) && !force) {
       throw new IOException(out() + " is already there; give --force to replace it");
@@ -200,9 +177,5 @@ final class NetworkTrainingOptions {
     if (metrics != null) {
       OutputFile.check(metrics, 1);
     }
-  }
-
-  static ParameterException usage(CommandSpec command, @Nullable String sentence) {
-    return new ParameterException(command.commandLine(), String.valueOf(sentence));
   }
 }

@@ -2,7 +2,6 @@ package org.lqf.cli;
 
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Path;
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -15,7 +14,6 @@ import org.lqf.tune.TuningPlan;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 /** {@code lqf plan}: what {@code lqf tune} with the same options would need. */
@@ -31,30 +29,7 @@ import picocli.CommandLine.Spec;
     })
 final class PlanCommand implements Callable<Integer> {
 
-  @Option(
-      names = "--backbone",
-      paramLabel = "NET.json",
-      description = "Graph of the pre-trained network, its weights beside it. Default: shipped.")
-  private @Nullable Path backbone;
-
-  @Option(
-      names = "--data",
-      paramLabel = "DIR",
-      description = "A folder per class with images inside, or train/ with such folders.")
-  private @Nullable Path data;
-
-  @Option(
-      names = "--holdout",
-      paramLabel = "PART",
-      description = "Sets this part of each class aside, such as 0.2.")
-  private @Nullable Double holdout;
-
-  @Option(
-      names = "--limit-per-class",
-      paramLabel = "N",
-      description = "Only the first N images of each class.")
-  private @Nullable Integer limit;
-
+  @Mixin private final TuneInput input = new TuneInput();
   @Mixin private final TuneOptions options = new TuneOptions();
   @Mixin private final EngineOptions device = new EngineOptions();
 
@@ -64,21 +39,18 @@ final class PlanCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     CommandSpec command = Objects.requireNonNull(spec);
     LqfConfig config =
-        TuneCommand.usage(command, () -> options.config(Math.max(1, device.threads())));
+        ImageOptions.usage(command, () -> options.config(Math.max(1, device.threads())));
+    input.check(command);
+    Backbone network = ModelFile.readBackbone(input.graph(command));
+    TrainingData images = input.images(command, options.seed());
     try (Engine engine = device.open(command)) {
-      Backbone network =
-          ModelFile.readBackbone(
-              backbone != null
-                  ? backbone
-                  : TuneCommand.shipped(command, "--backbone", TuneCommand.SHIPPED_NETWORK));
-      Path folder =
-          data != null ? data : TuneCommand.shipped(command, "--data", TuneCommand.SHIPPED_IMAGES);
-      TrainingData all = TrainingData.read(folder, null, holdout, options.seed());
-      ImageFolder images = (limit == null ? all : all.limitPerClass(limit)).train();
+      images.notes().forEach(note -> command.commandLine().getErr().println("lqf: " + note));
       print(
-          command.commandLine().getOut(), images, LqfTrainer.plan(engine, network, images, config));
-      return 0;
+          command.commandLine().getOut(),
+          images.train(),
+          LqfTrainer.plan(engine, network, images.train(), config));
     }
+    return 0;
   }
 
   private static void print(PrintWriter out, ImageFolder images, TuningPlan plan) {

@@ -116,7 +116,7 @@ final class PretrainCommand implements Callable<Integer> {
     try {
       return options.sized(command, Resnets.trainable(arch, slope, classes, options.seed()));
     } catch (IllegalArgumentException e) {
-      throw NetworkTrainingOptions.usage(command, e.getMessage());
+      throw ImageOptions.usage(command, e.getMessage());
     }
   }
 

@@ -6,7 +6,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Objects;
 import java.util.concurrent.Callable;
-import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.lqf.engine.Engine;
 import org.lqf.image.ImageFolder;
@@ -20,7 +19,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** {@code lqf tune}: images and a network in, a model and its accuracy out. */
@@ -45,38 +43,7 @@ import picocli.CommandLine.Spec;
     })
 final class TuneCommand implements Callable<Integer> {
 
-  static final String SHIPPED_NETWORK =
-      "test-data/resnet20-leaky0.1-own/resnet20-leaky0.1-own.json";
-  static final String SHIPPED_IMAGES = "test-data/fashion10";
-
-  @Option(
-      names = "--backbone",
-      paramLabel = "NET.json",
-      description = "Graph of the pre-trained network, its weights beside it. Default: shipped.")
-  private @Nullable Path backbone;
-
-  @Option(
-      names = "--data",
-      paramLabel = "DIR",
-      description =
-          "A folder per class with images inside, or train/ and test/ with such folders. "
-              + "Default: shipped.")
-  private @Nullable Path data;
-
-  @Option(names = "--test", paramLabel = "DIR", description = "Test images, a folder per class.")
-  private @Nullable Path test;
-
-  @Option(
-      names = "--holdout",
-      paramLabel = "PART",
-      description = "Sets this part of each class aside for testing, such as 0.2.")
-  private @Nullable Double holdout;
-
-  @Option(
-      names = "--limit-per-class",
-      paramLabel = "N",
-      description = "Trains on the first N images of each class only.")
-  private @Nullable Integer limit;
+  @Mixin private final TuneInput input = new TuneInput();
 
   @Option(
       names = "--out",
@@ -128,10 +95,10 @@ final class TuneCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     CommandSpec command = Objects.requireNonNull(spec);
-    LqfConfig config = usage(command, () -> options.config(Math.max(1, device.threads())));
+    LqfConfig config =
+        ImageOptions.usage(command, () -> options.config(Math.max(1, device.threads())));
     checkOptions(command);
-    Path graph = backbone != null ? backbone : shipped(command, "--backbone", SHIPPED_NETWORK);
-    Path images = data != null ? data : shipped(command, "--data", SHIPPED_IMAGES);
+    Path graph = input.graph(command);
     Backbone network = ModelFile.readBackbone(graph);
     LinearisedModel point = like == null ? null : ModelFile.read(like);
     if (point != null) {
@@ -150,19 +117,20 @@ final class TuneCommand implements Callable<Integer> {
     if (factors != null) {
       OutputFile.check(factors, 1);
     }
-    TrainingData input = read(command, images);
+    TrainingData images = input.images(command, options.seed());
     PrintWriter err = command.commandLine().getErr();
     try (ProgressDisplay display = new ProgressDisplay(err, quiet);
         Engine engine = device.open(command)) {
-      input.notes().forEach(display::note);
+      images.notes().forEach(display::note);
       Path checkpoint = out == null ? null : CheckpointPath.beside(out, resume, err, display);
       String hint = out == null ? "" : ModelFile.hint(out, graph);
       TrainingFiles files = new TrainingFiles(hint, checkpoint, factors);
       long start = System.nanoTime();
       TrainingReport report =
           point == null
-              ? LqfTrainer.train(engine, network, input.train(), config, display, files)
-              : LqfTrainer.trainLike(point, engine, network, input.train(), config, display, files);
+              ? LqfTrainer.train(engine, network, images.train(), config, display, files)
+              : LqfTrainer.trainLike(
+                  point, engine, network, images.train(), config, display, files);
       double seconds = (System.nanoTime() - start) / 1e9;
       if (out != null && checkpoint != null) {
         report.model().write(out);
@@ -170,15 +138,15 @@ final class TuneCommand implements Callable<Integer> {
       }
       TestScore score = null;
       TestScore probe = null;
-      if (input.test() != null) {
+      if (images.test() != null) {
         display.phase("testing");
-        score = TestScore.of(engine, network, report.model(), input.test(), display);
+        score = TestScore.of(engine, network, report.model(), images.test(), display);
         display.phase("testing the linear probe");
-        probe = TestScore.of(engine, network, report.probe(), input.test(), display);
+        probe = TestScore.of(engine, network, report.probe(), images.test(), display);
       }
       display.clear();
       if (metrics != null) {
-        metrics(report, score, probe, input.test(), engine, seconds)
+        metrics(report, score, probe, images.test(), engine, seconds)
             .planned(display.planned())
             .write(metrics);
       }
@@ -188,48 +156,10 @@ final class TuneCommand implements Callable<Integer> {
   }
 
   private void checkOptions(CommandSpec command) {
-    if (test != null && holdout != null) {
-      throw usage(command, "--test and --holdout both say what to test on; give one of them");
-    }
-    if (holdout != null && !(holdout > 0 && holdout < 1)) {
-      throw usage(command, "--holdout must lie between 0 and 1, got " + holdout);
-    }
-    if (limit != null && limit < 1) {
-      throw usage(command, "--limit-per-class must be at least 1, got " + limit);
-    }
+    input.check(command);
     if (resume && out == null) {
-      throw usage(command, "--resume needs --out, beside which the checkpoint lies");
+      throw ImageOptions.usage(command, "--resume needs --out, beside which the checkpoint lies");
     }
-  }
-
-  private static ParameterException usage(CommandSpec command, String sentence) {
-    return new ParameterException(command.commandLine(), sentence);
-  }
-
-  static <T> T usage(CommandSpec command, Supplier<T> values) {
-    try {
-      return values.get();
-    } catch (IllegalArgumentException e) {
-      throw new ParameterException(command.commandLine(), e.getMessage(), e);
-    }
-  }
-
-  static Path shipped(CommandSpec command, String option, String relative) {
-    Path path = Path.of(System.getProperty("lqf.home", "")).resolve(relative);
-    if (!Files.exists(path)) {
-      throw usage(command, "give %s; the shipped default %s is not there".formatted(option, path));
-    }
-    return path;
-  }
-
-  private TrainingData read(CommandSpec command, Path images) throws IOException {
-    TrainingData input;
-    try {
-      input = TrainingData.read(images, test, holdout, options.seed());
-    } catch (IllegalArgumentException e) {
-      throw new ParameterException(command.commandLine(), e.getMessage(), e);
-    }
-    return limit == null ? input : input.limitPerClass(limit);
   }
 
   private Metrics metrics(
