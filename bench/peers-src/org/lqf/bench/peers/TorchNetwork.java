@@ -123,11 +123,6 @@ final class TorchNetwork {
     return layout(Torch.tensor(values, n, shape.channels(), shape.height(), shape.width()));
   }
 
-  /** Weights and displacements: weight, bias of every layer in node order. */
-  List<Tensor> weights() {
-    return weights;
-  }
-
   List<Tensor> displacements() {
     return displacements;
   }
@@ -157,7 +152,7 @@ final class TorchNetwork {
     }
   }
 
-  /** Jᵀ·cotangent, in the order of {@link #weights}. */
+  /** Jᵀ·cotangent, weight, bias of every layer in node order. */
   TensorVector vjp(Tensor images, Tensor cotangent) {
     return gradient(forward(images, null), cotangent, false);
   }

@@ -125,7 +125,7 @@ record ModelChange(
     try (FittedModel after = FittedModel.open(engine, backbone, zero, samples, samples.batch())) {
       Unlearner.Scope scope = scope();
       SolverChoice choice = SolverChoice.usual(after.plan(), after.images());
-      display.phase("training from scratch by " + choice.solver());
+      display.work("training from scratch by " + choice.solver());
       LqfConfig tune = LqfConfig.defaults();
       return result(
           choice.solver() == Solver.GRAM

@@ -96,17 +96,6 @@ public abstract class Handle implements AutoCloseable {
     }
   }
 
-  /** The same with four. */
-  protected static void call(
-      IntSupplier function, Handle used, Handle second, Handle third, Handle fourth) {
-    used.enter();
-    try {
-      call(function, second, third, fourth);
-    } finally {
-      used.leave();
-    }
-  }
-
   /**
    * Keeps handles from being closed until {@link #end}: {@link #call} without an object for the
    * function, for what services call all day. Whether the JIT removes that object is its own
@@ -134,6 +123,16 @@ public abstract class Handle implements AutoCloseable {
     }
   }
 
+  static void begin(Handle used, Handle second, Handle third, Handle fourth) {
+    begin(used, second, third);
+    try {
+      fourth.enter();
+    } catch (IllegalStateException e) {
+      end(used, second, third);
+      throw e;
+    }
+  }
+
   static void end(Handle used, Handle second) {
     second.leave();
     used.leave();
@@ -142,6 +141,11 @@ public abstract class Handle implements AutoCloseable {
   static void end(Handle used, Handle second, Handle third) {
     third.leave();
     end(used, second);
+  }
+
+  static void end(Handle used, Handle second, Handle third, Handle fourth) {
+    fourth.leave();
+    end(used, second, third);
   }
 
   /** The native object of another class of this library. To be used inside {@link #call} only. */

@@ -129,7 +129,12 @@ public final class Plan extends Handle {
   public void forward(DeviceVector batch, int n) {
     checkImages(batch.length(), n);
     forget();
-    call(() -> Lqf.lqf_plan_forward_vector(pointer, batch.pointer, n), this, batch);
+    begin(this, batch);
+    try {
+      check(Lqf.lqf_plan_forward_vector(pointer, batch.pointer, n));
+    } finally {
+      end(this, batch);
+    }
     images = n;
   }
 
@@ -255,12 +260,12 @@ public final class Plan extends Handle {
     checkImages(batch.length(), n);
     checkLength("scores", scores, (long) n * classes());
     forget();
-    call(
-        () -> Lqf.lqf_plan_predict_vector(pointer, delta.pointer, batch.pointer, n, scores.pointer),
-        this,
-        delta,
-        batch,
-        scores);
+    begin(this, delta, batch, scores);
+    try {
+      check(Lqf.lqf_plan_predict_vector(pointer, delta.pointer, batch.pointer, n, scores.pointer));
+    } finally {
+      end(this, delta, batch, scores);
+    }
     images = n;
   }
 

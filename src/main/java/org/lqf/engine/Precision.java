@@ -1,5 +1,6 @@
 package org.lqf.engine;
 
+import java.util.Locale;
 import org.lqf.binding.Lqf;
 
 /**
@@ -27,6 +28,6 @@ public enum Precision {
   /** Lower case, as on the command line. */
   @Override
   public String toString() {
-    return name().toLowerCase(java.util.Locale.ROOT);
+    return name().toLowerCase(Locale.ROOT);
   }
 }

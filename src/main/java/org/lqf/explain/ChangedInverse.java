@@ -34,28 +34,8 @@ abstract class ChangedInverse {
    */
   double[] shift(double[] start, double otherMu) {
     double difference = dual.mu() - otherMu;
-    double[] x = start.clone();
-    double[] residual = multiply(x, difference);
-    for (int i = 0; i < x.length; i++) {
-      residual[i] = start[i] - residual[i];
-    }
-    double[] direction = residual.clone();
-    double rho = dot(residual, residual);
-    double goal = TOLERANCE * TOLERANCE * dot(start, start);
-    for (int iteration = 0; rho > goal && iteration < MAX_ITERATIONS; iteration++) {
-      double[] product = multiply(direction, difference);
-      double length = rho / dot(direction, product);
-      for (int i = 0; i < x.length; i++) {
-        x[i] += length * direction[i];
-        residual[i] -= length * product[i];
-      }
-      double next = dot(residual, residual);
-      for (int i = 0; i < x.length; i++) {
-        direction[i] = residual[i] + next / rho * direction[i];
-      }
-      rho = next;
-    }
-    return x;
+    return DenseConjugateGradient.solve(
+        x -> multiply(x, difference), start, start, TOLERANCE, MAX_ITERATIONS);
   }
 
   private double[] multiply(double[] x, double difference) {
@@ -64,14 +44,6 @@ abstract class ChangedInverse {
       product[i] = x[i] - difference * product[i];
     }
     return product;
-  }
-
-  private static double dot(double[] a, double[] b) {
-    double sum = 0;
-    for (int i = 0; i < a.length; i++) {
-      sum += a[i] * b[i];
-    }
-    return sum;
   }
 
   /** rows·x: [rows, length]·[length]. */

@@ -112,33 +112,8 @@ public final class KroneckerMerge {
     }
 
     double[] solve(double[] right) {
-      double[] x = new double[right.length];
-      double[] residual = right.clone();
-      double[] direction = right.clone();
-      double rho = dot(residual, residual);
-      double goal = TOLERANCE * TOLERANCE * rho;
-      for (int step = 0; rho > goal && step < MAX_ITERATIONS; step++) {
-        double[] product = apply(direction);
-        double length = rho / dot(direction, product);
-        for (int k = 0; k < x.length; k++) {
-          x[k] += length * direction[k];
-          residual[k] -= length * product[k];
-        }
-        double next = dot(residual, residual);
-        for (int k = 0; k < x.length; k++) {
-          direction[k] = residual[k] + next / rho * direction[k];
-        }
-        rho = next;
-      }
-      return x;
-    }
-
-    private static double dot(double[] a, double[] b) {
-      double sum = 0;
-      for (int k = 0; k < a.length; k++) {
-        sum += a[k] * b[k];
-      }
-      return sum;
+      double[] start = new double[right.length];
+      return DenseConjugateGradient.solve(this::apply, right, start, TOLERANCE, MAX_ITERATIONS);
     }
 
     /** a [rows, inner] · b [inner, n]. */

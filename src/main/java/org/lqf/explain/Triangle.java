@@ -6,7 +6,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.DoubleBuffer;
 import java.util.List;
-import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Objects;
 import java.util.Optional;
@@ -23,9 +22,6 @@ import org.lqf.model.Tensor;
  * to build the matrix in memory.
  */
 interface Triangle extends AutoCloseable {
-
-  /** Number of rows, and of columns. */
-  int side();
 
   /**
    * Copies columns [from, end) of rows [row, end) to the target from its start on; what is right of
@@ -46,11 +42,6 @@ interface Triangle extends AutoCloseable {
   /** That of a matrix, which is owned by the result. */
   static Triangle of(SymmetricMatrix matrix) {
     return new Triangle() {
-      @Override
-      public int side() {
-        return matrix.side();
-      }
-
       @Override
       public void read(int row, int end, int from, ByteBuffer target) {
         DoubleBuffer block = target.order(ByteOrder.nativeOrder()).asDoubleBuffer();
@@ -77,36 +68,31 @@ interface Triangle extends AutoCloseable {
    * @throws IllegalArgumentException if the tiles do not make a triangle; says which
    */
   static Triangle of(SafetensorsFile file, String prefix, int side) {
-    NavigableMap<Integer, Integer> ends = new TreeMap<>(); // of tiles, by their first rows
+    NavigableMap<Integer, Tile> tiles = new TreeMap<>(); // by their first rows
     for (int row = 0; row < side; ) {
-      List<Long> shape = file.shape(name(prefix, row));
+      String name = name(prefix, row);
+      List<Long> shape = file.shape(name);
       if (shape.size() != 2
           || shape.get(0) < 1
           || shape.get(1) != row + shape.get(0)
           || shape.get(1) > side
-          || file.type(name(prefix, row)) != Tensor.Type.F64) {
+          || file.type(name) != Tensor.Type.F64) {
         throw new IllegalArgumentException(
-            "tile %s is %s %s".formatted(name(prefix, row), file.type(name(prefix, row)), shape));
+            "tile %s is %s %s".formatted(name, file.type(name), shape));
       }
-      ends.put(row, Math.toIntExact(shape.get(1)));
-      row = Math.toIntExact(shape.get(1));
+      int end = Math.toIntExact(shape.get(1));
+      tiles.put(row, new Tile(name, row, end));
+      row = end;
     }
     return new Triangle() {
       @Override
-      public int side() {
-        return side;
-      }
-
-      @Override
       public void read(int row, int end, int from, ByteBuffer target) {
         for (int i = row; i < end; i++) {
-          Map.Entry<Integer, Integer> tile = Objects.requireNonNull(ends.floorEntry(i));
-          int first = tile.getKey();
-          int length = tile.getValue();
+          Tile tile = Objects.requireNonNull(tiles.floorEntry(i)).getValue();
           int start = (i - row) * (end - from);
-          target.limit(8 * (start + Math.min(end, length) - from)).position(8 * start);
+          target.limit(8 * (start + Math.min(end, tile.end) - from)).position(8 * start);
           try {
-            file.read(name(prefix, first), 8L * ((long) (i - first) * length + from), target);
+            file.read(tile.name, 8L * ((long) (i - tile.first) * tile.end + from), target);
           } catch (IOException e) {
             throw new UncheckedIOException(e);
           }
@@ -129,6 +115,9 @@ interface Triangle extends AutoCloseable {
       }
     };
   }
+
+  /** Rows [first, end) up to column {@code end}. */
+  record Tile(String name, int first, int end) {}
 
   /** The tile's name in a file. */
   static String name(String prefix, int row) {

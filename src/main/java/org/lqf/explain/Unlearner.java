@@ -199,6 +199,7 @@ public record Unlearner(double tolerance, int iterations) {
   private Change solve(FittedModel fitted, ChangedInverse inverse, Samples samples, Scope scope)
       throws IOException {
     double mu = fitted.ridge() * samples.size();
+    double rounding = ROUNDING * fitted.model().fit().targetScale() * Math.sqrt(samples.size());
     double[] alpha = inverse.shift(inverse.alpha(), mu);
     try (DeviceVector delta = fitted.engine().vector(fitted.delta().length());
         DeviceVector best = fitted.engine().vector(delta.length())) {
@@ -220,7 +221,6 @@ public record Unlearner(double tolerance, int iterations) {
           error[i] -= mu * alpha[i];
           squares += error[i] * error[i];
         }
-        double rounding = ROUNDING * fitted.model().fit().targetScale() * Math.sqrt(samples.size());
         double distance = next.certificate().distance() / delta.norm();
         if (distance <= tolerance
             || Math.sqrt(squares) <= rounding

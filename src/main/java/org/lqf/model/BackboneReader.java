@@ -12,6 +12,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.BiFunction;
 
 /**
  * Reads a graph JSON ("lqf-backbone-graph/1") and its weights; folds each batch norm into the
@@ -43,10 +44,6 @@ final class BackboneReader {
     this.unused = new HashSet<>(weights.tensors().keySet());
   }
 
-  private interface Builder<T> {
-    T build(JsonNode json, Safetensors weights);
-  }
-
   static Backbone read(Path file) throws IOException {
     return read(file, BackboneReader::fold);
   }
@@ -55,7 +52,8 @@ final class BackboneReader {
     return read(file, BackboneReader::keep);
   }
 
-  private static <T> T read(Path file, Builder<T> builder) throws IOException {
+  private static <T> T read(Path file, BiFunction<JsonNode, Safetensors, T> builder)
+      throws IOException {
     if (Files.size(file) > MAX_JSON) {
       throw new IOException(
           "%s has %d bytes; a graph JSON has at most %d"
@@ -74,7 +72,7 @@ final class BackboneReader {
         throw new IllegalArgumentException(
             "weights: expected the name of a file beside this one, got \"%s\"".formatted(weights));
       }
-      return builder.build(json, Safetensors.read(file.resolveSibling(weights)));
+      return builder.apply(json, Safetensors.read(file.resolveSibling(weights)));
     } catch (JsonProcessingException e) {
       throw new IOException(file + " is not valid JSON: " + e.getOriginalMessage(), e);
     } catch (IllegalArgumentException e) {

@@ -4,8 +4,9 @@
  *
  * <p>It makes the networks that LQF starts from: from scratch ({@link
  * org.lqf.pretrain.Pretraining}) or leaky ones out of ReLU networks ({@link
- * org.lqf.pretrain.Adaptation}). It may use everything that {@code tune} may, and {@code tune};
- * nothing needs it to fine-tune or to serve. Read {@link org.lqf.pretrain.WeightSgd} first.
+ * org.lqf.pretrain.Adaptation}). It may use everything that {@code tune} may, {@code tune}, and the
+ * losses of {@code baseline}; nothing needs it to fine-tune or to serve. Read {@link
+ * org.lqf.pretrain.WeightSgd} first.
  */
 @NullMarked
 package org.lqf.pretrain;

@@ -39,6 +39,7 @@ class HotPathTest {
   private static DeviceVector delta;
   private static DeviceVector gradient;
   private static DeviceVector outputs;
+  private static DeviceVector images;
   private static float[] image;
   private static FloatBuffer direct;
   private static float[] scores;
@@ -52,6 +53,7 @@ class HotPathTest {
     gradient = engine.vector(plan.parameters());
     outputs = engine.vector(plan.classes()).fill(1);
     image = new float[backbone.input().shape().size()];
+    images = engine.vector(image);
     direct =
         ByteBuffer.allocateDirect(4 * image.length).order(ByteOrder.nativeOrder()).asFloatBuffer();
     scores = new float[plan.classes()];
@@ -66,6 +68,7 @@ class HotPathTest {
     delta.close();
     gradient.close();
     outputs.close();
+    images.close();
     engine.close();
   }
 
@@ -77,6 +80,8 @@ class HotPathTest {
         Named.of("jvp", () -> plan.jvp(delta, outputs)),
         Named.of("vjp", () -> plan.vjp(outputs, gradient)),
         Named.of("predict", () -> plan.predict(delta, image, 1, scores)),
+        Named.of("forward on the device", () -> plan.forward(images, 1)),
+        Named.of("predict on the device", () -> plan.predict(delta, images, 1, outputs)),
         Named.of("set and scale", () -> gradient.set(delta).scale(0.5)),
         Named.of("add and fill", () -> gradient.fill(1).add(0.5, delta)),
         Named.of("scores", () -> classifier.scores(image, 1, scores)));
