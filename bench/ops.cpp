@@ -1,5 +1,6 @@
-// Every op of the cpu table on the shapes of bench/shapes, one thread, as a table in Markdown: how near it is to what this machine can do. An
-// op is compared with the limit that binds it: multiply-adds in float for convolutions and factors, memory traffic for the others. Time is
+// The ops of layers (but batch norm and average pools) on the shapes of bench/shapes, and inverses, one thread, as a table in Markdown: how
+// near each is to what this machine can do. An op is compared with the limit that binds it: multiply-adds for convolutions and inverses,
+// memory traffic for the others. Time is
 // that of the thread, so a processor that others use disturbs caches and clock only; the best of some samples counts, each beside one of
 // the limit.
 //   lqf_ops [--shapes FILE] [--only SUBSTRING] [--samples N]

@@ -606,7 +606,7 @@ void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at) {
                 ops_.subsample_vjp(threads, batch(step->subsample, m), y_bar, in_bar, step->accumulate0);
                 break;
             case LQF_BATCH_NORM:
-                ops_.batch_norm_vjp(threads, batch(step->norm, m), x(step->in0, first), weights_.as<float>() + step->w0,
+                ops_.batch_norm_vjp(threads, batch(step->norm, m), x(step->in0, first), w0(*step),
                                     statistics_of(*step, 0), statistics_of(*step, 1), y_bar, statistics_of(*step, 2),
                                     statistics_of(*step, 3), in_bar, step->accumulate0);
                 break;

@@ -38,7 +38,7 @@ int32_t lqf_vector_create(lqf_engine* engine, int64_t length, lqf_vector** out) 
         const Session session(*e);
         Memory memory(*e, size_t(length) * sizeof(float), "a vector");
         e->ops.fill(e->threads, length, 0.0f, memory.as<float>());
-        *out = new lqf_vector{e, length, std::move(memory), next_revision(), false};
+        *out = new lqf_vector{e, length, std::move(memory)};
     });
 }
 
@@ -68,11 +68,10 @@ int32_t lqf_vector_address(lqf_vector* vector, int64_t* address) {
 int32_t lqf_vector_destroy(lqf_vector* vector) {
     return guard([&] {
         if (!vector) return;
-        if (vector->shared && vector->engine->queue) {  // its memory may be the caller's, who will free it
-            const Session session(*vector->engine);
-            vector->engine->queue->synchronise();
-        }
-        destroy(vector, vector->engine);
+        const std::shared_ptr<Engine> engine = vector->engine;  // outlives the session
+        const Session session(*engine);
+        if (vector->shared) engine->queue->synchronise();  // its memory may be the caller's, who will free it
+        delete vector;
     });
 }
 

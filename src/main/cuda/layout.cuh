@@ -33,9 +33,6 @@ __device__ __forceinline__ float4 zero4() { return make_float4(0, 0, 0, 0); }
 __device__ __forceinline__ float4 operator+(float4 a, float4 b) {
     return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
 }
-__device__ __forceinline__ float4 operator*(float s, float4 a) {
-    return make_float4(s * a.x, s * a.y, s * a.z, s * a.w);
-}
 
 // Sets, or accumulates if asked.
 __device__ __forceinline__ void put4(float* p, float4 value, bool accumulate) {

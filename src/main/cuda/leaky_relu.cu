@@ -1,9 +1,15 @@
 // leaky_relu: y = z > 0 ? z : slope z, and the diagonal map of its jvp and vjp. count is a multiple of four: the layout's.
 #include "backend.h"
-#include "epilogue.cuh"
+#include "layout.cuh"
 
 namespace lqf::gpu {
 namespace {
+
+__device__ __forceinline__ float leak(float slope, float sign, float value) { return sign > 0 ? value : slope * value; }
+
+__device__ __forceinline__ float4 leak4(float slope, float4 s, float4 v) {
+    return make_float4(leak(slope, s.x, v.x), leak(slope, s.y, v.y), leak(slope, s.z, v.z), leak(slope, s.w, v.w));
+}
 
 __global__ void leaky_relu_kernel(int64_t count, float slope, const float* z, float* y) {
     const int64_t i = global_thread() * kBlock;

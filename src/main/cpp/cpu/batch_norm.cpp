@@ -26,7 +26,9 @@ std::vector<double> sum_images(Threads& threads, const BatchNorm& b, const float
         kernels().pair_sums(left + at, right + at, int64_t(b.h) * b.w, parts.data() + task * kSums);
     });
     std::vector<double> sums(size_t(blocks * kSums));
-    for (int64_t i = 0; i < int64_t(parts.size()); ++i) sums[size_t(i % (blocks * kSums))] += parts[size_t(i)];
+    const double* part = parts.data();
+    for (int64_t image = 0; image < b.n; ++image)
+        for (double& sum : sums) sum += *part++;
     return sums;
 }
 

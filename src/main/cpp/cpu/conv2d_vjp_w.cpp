@@ -199,7 +199,7 @@ private:
         return int(std::clamp<int64_t>(kTileFloats / row, 1, ceil_div(c_.oh, outputs_)));
     }
     int64_t work_floats() const {
-        if (!outputs_) return has_row_taps(c_) ? stage(0, kStagedRows).rows * stage(0, kStagedRows).row() : 0;
+        if (!outputs_) return has_row_taps(c_) ? stage(0, kStagedRows).block() : 0;
         const int64_t elements = int64_t(outputs_ + 2) * (outputs_ + 2),
                       tiles = strip_rows() * ceil_div(c_.ow, outputs_);
         return elements * kBlock *
