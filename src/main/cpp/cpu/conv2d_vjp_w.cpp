@@ -14,9 +14,10 @@ namespace {
 constexpr int64_t kBufferFloats = 1280 * 1024;  // for sums of images that are worked off side by side
 constexpr int64_t kTileFloats = 128 * 1024;     // of a strip of Winograd's tiles: a share of the second-level cache
 constexpr int kStagedRows = 16;                 // outputs whose inputs are staged together, where taps are rows
-constexpr int kWinogradInBlocks = 8;            // of a part: as many share the transformed cotangents
+constexpr int kWinogradInBlocks = 4;            // of a part: as many share the transformed cotangents
+constexpr int kTapOutBlocks = 2;  // of a part by taps: the sums of more are not in the first-level cache between taps
 
-// The weights are cut into parts: some input blocks by one or two output blocks, held as [output block][input block][tap][channel][16] while
+// The weights are cut into parts: some input blocks by some output blocks, held as [output block][input block][tap][channel][16] while
 // the sums of the images are added to them one after the other.
 class Gradient {
 public:
@@ -28,8 +29,10 @@ public:
         out_ = images_as_pixels_ ? Planes::images_as_pixels(c.n, c.oc, 1) : Planes::of(c.n, c.oc, c.oh, c.ow);
         stride_ = images_as_pixels_ ? 1 : c.stride;
         outputs_ = chained_ ? 0 : winograd_vjp_w_outputs(c);
-        in_blocks_ = outputs_ ? std::min(kWinogradInBlocks, in_.blocks()) : 1;
-        groups_ = int(ceil_div(out_.blocks(), outer_blocks(k_)));
+        const bool by_taps = !outputs_ && !has_row_taps(c);
+        groups_ = int(ceil_div(out_.blocks(), by_taps ? std::min(kTapOutBlocks, k_.outer_blocks) : k_.outer_blocks));
+        out_blocks_ = int(ceil_div(out_.blocks(), groups_));
+        in_blocks_ = outputs_ ? int(ceil_div(in_.blocks(), ceil_div(in_.blocks(), kWinogradInBlocks))) : 1;
     }
 
     void run(Threads& threads) const {
@@ -53,13 +56,14 @@ private:
     };
 
     int taps() const { return c_.kh * c_.kw; }
+    int64_t elements() const { return int64_t(outputs_ + 2) * (outputs_ + 2); }  // of a tile
     int64_t parts() const { return int64_t(groups_) * ceil_div(in_.blocks(), in_blocks_); }
     int64_t block_floats() const { return int64_t(taps()) * std::min(kBlock, c_.ic) * kBlock; }
-    int64_t part_floats() const { return outer_blocks(k_) * in_blocks_ * block_floats(); }
+    int64_t part_floats() const { return out_blocks_ * in_blocks_ * block_floats(); }
     Part part(int64_t index) const {
-        const int in_block = int(index / groups_) * in_blocks_, out_block = int(index % groups_) * outer_blocks(k_);
+        const int in_block = int(index / groups_) * in_blocks_, out_block = int(index % groups_) * out_blocks_;
         return {in_block, std::min(in_blocks_, in_.blocks() - in_block), out_block,
-                std::min(outer_blocks(k_), out_.blocks() - out_block)};
+                std::min(out_blocks_, out_.blocks() - out_block)};
     }
     int channels(int in_block) const { return std::min(kBlock, c_.ic - in_block * kBlock); }
 
@@ -70,12 +74,11 @@ private:
         float* sums = threads.shared_scratch(size_t(at_once * image_floats));
         for (int first = 0; first < out_.n; first += at_once) {
             const int images = std::min(at_once, out_.n - first);
-            threads.each(images, [&](int64_t image, int thread) {
-                float* sum = sums + image * image_floats;
-                float* work = threads.scratch(thread, size_t(work_floats()));
-                std::fill_n(sum, image_floats, 0.0f);
-                for (int64_t p = 0; p < parts(); ++p)
-                    add_image(part(p), first + int(image), work, sum + p * part_floats());
+            threads.each(images * parts(), [&](int64_t task, int thread) {
+                float* sum = sums + task * part_floats();
+                std::fill_n(sum, part_floats(), 0.0f);
+                add_image(part(task % parts()), first + int(task / parts()),
+                          threads.scratch(thread, size_t(work_floats())), sum);
             });
             threads.each(parts(), [&](int64_t p, int thread) {
                 float* total = threads.scratch(thread, size_t(part_floats()));
@@ -93,7 +96,7 @@ private:
         float* w_bar = w_bar_ + first * image_stride_;
         read(part, w_bar, total);
         for (int image = first; image < last; ++image) {
-            if (chained_) {
+            if (chained_ || outputs_) {  // by tiles an image's sum is added at once
                 add_image(part, image, work, total);
             } else {
                 std::fill_n(sum, part_floats(), 0.0f);
@@ -159,51 +162,46 @@ private:
 
     // By the transpose of Winograd's filtering: u = sum over tiles of (B^T x B) (A y_bar A^T)^T for each element of the tiles, then G^T u G.
     void add_image_by_tiles(const Part& part, int image, float* work, float* sum) const {
-        const int side = outputs_ + 2, rows = int(ceil_div(c_.oh, outputs_)), columns = int(ceil_div(c_.ow, outputs_));
-        const int64_t u_element = int64_t(part.in_blocks) * part.blocks * kBlock * kBlock + kBlock;
-        float *u = work, *v = u + side * side * (in_blocks_ * outer_blocks(k_) * kBlock + 1) * kBlock;
-        std::fill_n(u, side * side * u_element, 0.0f);
+        const int rows = int(ceil_div(c_.oh, outputs_)), columns = int(ceil_div(c_.ow, outputs_));
+        const int channels = std::min(part.in_blocks * kBlock, c_.ic - part.in_block * kBlock);
+        const int64_t u_block = int64_t(part.in_blocks) * kBlock * kBlock, u_element = u_block * part.blocks + kBlock;
+        float *u = work, *v = u + elements() * u_element;  // v [element][tile][its input channels, its output channels]
+        const int64_t tile = int64_t(part.in_blocks + part.blocks) * kBlock;
         for (int first = 0; first < rows; first += strip_rows()) {
             const int some = std::min(strip_rows(), rows - first), tiles = some * columns;
-            const int64_t block = int64_t(tiles | 1) * kBlock,
-                          v_element = block * (part.in_blocks + part.blocks) + kBlock;
-            float* q = v + part.in_blocks * block;
+            const int64_t v_element = tiles * tile + kBlock;
+            float* q = v + part.in_blocks * kBlock;
             for (int row = 0; row < some; ++row) {
-                const int64_t at = int64_t(row) * columns * kBlock;
+                const int64_t at = int64_t(row) * columns * tile;
                 const int top = (first + row) * outputs_;
                 for (int i = 0; i < part.in_blocks; ++i)
                     k_.winograd_input[outputs_ / 4]({x_ + image * in_.image + (part.in_block + i) * in_.block, c_.ih,
-                                                     c_.iw, top - c_.pad, -c_.pad, columns, v + i * block + at,
-                                                     v_element});
+                                                     c_.iw, top - c_.pad, -c_.pad, columns, v + at + i * kBlock,
+                                                     v_element, tile});
                 for (int b = 0; b < part.blocks; ++b)
                     k_.winograd_cotangent[outputs_ / 4](
                         {y_bar_ + image * out_.image + (part.out_block + b) * out_.block, c_.oh, c_.ow, top, 0, columns,
-                         q + b * block + at, v_element});
+                         q + at + b * kBlock, v_element, tile});
             }
-            for (int e = 0; e < side * side; ++e)
-                for (int i = 0; i < part.in_blocks; ++i)
-                    outer_sum(k_, {0, 1}, {0, tiles}, {v + e * v_element + i * block, 0, kBlock},
-                              channels(part.in_block + i), {q + e * v_element, 0, kBlock}, block, part.blocks,
-                              u + e * u_element + i * part.blocks * kBlock * kBlock, kBlock * kBlock);
+            for (int e = 0; e < elements(); ++e)
+                outer_sum(k_, {0, 1}, {0, tiles}, {v + e * v_element, 0, tile}, channels, {q + e * v_element, 0, tile},
+                          kBlock, part.blocks, u + e * u_element, u_block, first == 0);
         }
         for (int i = 0; i < part.in_blocks; ++i)
             for (int b = 0; b < part.blocks; ++b)
-                k_.winograd_gradient[outputs_ / 4](u + (i * part.blocks + b) * kBlock * kBlock, u_element,
-                                                   channels(part.in_block + i), sum + held(b, i));
+                k_.winograd_gradient[outputs_ / 4](u + b * u_block + i * kBlock * kBlock, u_element,
+                                                   this->channels(part.in_block + i), sum + held(b, i));
     }
 
     // Rows of tiles whose transforms are in the cache together.
     int strip_rows() const {
-        const int columns = int(ceil_div(c_.ow, outputs_)), side = outputs_ + 2;
-        const int64_t row = int64_t(side) * side * columns * kBlock * (in_blocks_ + outer_blocks(k_));
+        const int64_t row = elements() * ceil_div(c_.ow, outputs_) * kBlock * (in_blocks_ + out_blocks_);
         return int(std::clamp<int64_t>(kTileFloats / row, 1, ceil_div(c_.oh, outputs_)));
     }
     int64_t work_floats() const {
         if (!outputs_) return has_row_taps(c_) ? stage(0, kStagedRows).block() : 0;
-        const int64_t elements = int64_t(outputs_ + 2) * (outputs_ + 2),
-                      tiles = strip_rows() * ceil_div(c_.ow, outputs_);
-        return elements * kBlock *
-               (in_blocks_ * outer_blocks(k_) * kBlock + 1 + (tiles + 1) * (in_blocks_ + outer_blocks(k_)) + 1);
+        const int64_t tiles = strip_rows() * ceil_div(c_.ow, outputs_);
+        return elements() * kBlock * (in_blocks_ * out_blocks_ * kBlock + 1 + tiles * (in_blocks_ + out_blocks_) + 1);
     }
 
     int64_t held(int out, int in) const { return (int64_t(out) * in_blocks_ + in) * block_floats(); }
@@ -234,8 +232,8 @@ private:
     bool images_as_pixels_;  // then all images are one chain
     Planes in_, out_;
     int stride_, groups_;
-    int outputs_;    // a side of Winograd's tiles; 0: by taps
-    int in_blocks_;  // of a part, at most
+    int outputs_;                 // a side of Winograd's tiles; 0: by taps
+    int in_blocks_, out_blocks_;  // of a part, at most
 };
 
 void add_bias_gradient(const Conv2d& c, int block, const float* y_bar, float* b_bar, int64_t image_stride) {

@@ -10,7 +10,9 @@
 namespace lqf::cpu {
 
 constexpr int kBlock = 16;  // channels of a block: the layout is [n, ceil(c / 16), h, w, 16]
+constexpr int kMostTileBlocks = 2;
 constexpr int kMostTilePixels = 16;
+constexpr int kMostOuterBlocks = 4;
 constexpr int kMostOuterChannels = 16;
 
 // A kernel element of a convolution: where its input stands relative to the output pixel's, and which slice of the weights it takes.
@@ -47,7 +49,7 @@ struct WinogradInput {
     int top, left;  // of the first tile; the others stand beside it
     int tiles;
     float* v;
-    int64_t v_element;  // floats from an element of the tiles to the next
+    int64_t v_element, v_tile;  // floats from an element of the tiles to the next, from a tile to the next
 };
 
 // Back: y = f * (A^T q A + bias + residual), f = 1 where mask (or the sum) is positive, else slope.
@@ -72,6 +74,7 @@ struct OuterTile {
     int rows, pixels;
     float* sum;         // [block][channel][16]
     int64_t sum_block;  // floats from a block to the next
+    bool fresh;         // sum is set, not added to
 };
 using OuterTileKernel = void (*)(const OuterTile&);
 
@@ -89,13 +92,15 @@ struct MaxPoolRow {
 struct Kernels {
     const char* name;
 
-    int tile_pixels[2];  // the most pixels of a conv tile of 1 and of 2 output blocks; 0: there is none
-    ConvTileKernel conv_tile[2][kMostTilePixels];  // [blocks - 1][pixels - 1]
+    int tile_blocks;                                             // the most output blocks of a conv tile
+    int tile_pixels[kMostTileBlocks];                            // the most pixels of one of 1, 2, ... output blocks
+    ConvTileKernel conv_tile[kMostTileBlocks][kMostTilePixels];  // [blocks - 1][pixels - 1]
     // The same with pixels at any distance and one block of any number of channels.
-    ConvTileKernel conv_row_tile[2][kMostTilePixels];
+    ConvTileKernel conv_row_tile[kMostTileBlocks][kMostTilePixels];
 
-    int outer_channels[2];  // the most channels of an outer tile of 1 and of 2 blocks; 0: there is none
-    OuterTileKernel outer_tile[2][kMostOuterChannels];  // [blocks - 1][channels - 1]
+    int outer_blocks;                                                  // the most blocks of an outer tile
+    int outer_channels[kMostOuterBlocks];                              // the most channels of one of 1, 2, ... blocks
+    OuterTileKernel outer_tile[kMostOuterBlocks][kMostOuterChannels];  // [blocks - 1][channels - 1]
 
     // For m = 2 and 4. Weights: u[a * a][channel][16] = G g G^T of g[3 * 3][channel][16], whose taps stand tap floats apart.
     void (*winograd_input[2])(const WinogradInput&);

@@ -31,17 +31,26 @@ static constexpr void fill_outer_tiles(cpu::Kernels& k) {
     }
 }
 
+// The tiles of each number of blocks that there is.
+template <int BLOCKS = 1>
+static constexpr void fill_tiles(cpu::Kernels& k) {
+    if constexpr (BLOCKS <= sizeof kTilePixels / sizeof(int)) {
+        k.tile_blocks = BLOCKS;
+        k.tile_pixels[BLOCKS - 1] = kTilePixels[BLOCKS - 1];
+        fill_conv_tiles<BLOCKS, kTilePixels[BLOCKS - 1]>(k);
+    }
+    if constexpr (BLOCKS <= sizeof kOuterChannels / sizeof(int)) {
+        k.outer_blocks = BLOCKS;
+        k.outer_channels[BLOCKS - 1] = kOuterChannels[BLOCKS - 1];
+        fill_outer_tiles<BLOCKS, kOuterChannels[BLOCKS - 1]>(k);
+        fill_tiles<BLOCKS + 1>(k);
+    }
+}
+
 static constexpr cpu::Kernels table(const char* name) {
     cpu::Kernels k{};
     k.name = name;
-    k.tile_pixels[0] = kTilePixels1;
-    k.tile_pixels[1] = kTilePixels2;
-    fill_conv_tiles<1, kTilePixels1>(k);
-    fill_conv_tiles<2, kTilePixels2>(k);
-    k.outer_channels[0] = kOuterChannels1;
-    k.outer_channels[1] = kOuterChannels2;
-    fill_outer_tiles<1, kOuterChannels1>(k);
-    fill_outer_tiles<2, kOuterChannels2>(k);
+    fill_tiles(k);
     k.winograd_input[0] = winograd_input<2>;
     k.winograd_input[1] = winograd_input<4>;
     k.winograd_output[0] = winograd_output<2>;

@@ -79,7 +79,7 @@ public:
           side_(side) {
         for (int i = in.blocks() - 1; i >= 0; --i)
             for (int j = 0, blocks; j <= i; j += blocks) {
-                blocks = j == i ? 1 : std::min(outer_blocks(k_), i - j);
+                blocks = j == i ? 1 : std::min(k_.outer_blocks, i - j);
                 for (const Axis::Class& rows : vertical_.classes)
                     if (j < i || rows.shift <= 0) tasks_.push_back({i, j, blocks, &rows});
             }

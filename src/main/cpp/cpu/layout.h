@@ -40,6 +40,16 @@ inline Range valid_outputs(int count, int size, int stride, int offset) {
     const int last = size - offset > 0 ? (size - offset - 1) / stride + 1 : 0;
     return {std::min(first, count), std::min(last, count)};
 }
+// Cuts count things into as few shares of at most `most` as it takes, whose sizes differ by one at most: work(first, size).
+template <class Work>
+void each_share(int count, int most, Work work) {
+    const int shares = int(ceil_div(count, most));
+    for (int share = 0, first = 0; share < shares; ++share) {
+        const int size = count / shares + (share < count % shares);
+        work(first, size);
+        first += size;
+    }
+}
 inline Range intersect(Range a, Range b) { return {std::max(a.first, b.first), std::min(a.last, b.last)}; }
 
 }  // namespace lqf::cpu

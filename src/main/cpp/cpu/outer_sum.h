@@ -12,12 +12,9 @@ struct PixelGrid {
     int64_t row, pixel;
 };
 
-// Blocks of y that the kernels take at once.
-inline int outer_blocks(const Kernels& k) { return k.outer_channels[1] > 0 ? 2 : 1; }
-
-// sum[block][channel][16] += sum over rows and columns of x[channel] y[block], blocks of sum being sum_block floats apart.
+// sum[block][channel][16] += sum over rows and columns of x[channel] y[block], blocks of sum being sum_block floats apart; or is set to it.
 inline void outer_sum(const Kernels& k, Range rows, Range columns, const PixelGrid& x, int channels, const PixelGrid& y,
-                      int64_t y_block, int blocks, float* sum, int64_t sum_block) {
+                      int64_t y_block, int blocks, float* sum, int64_t sum_block, bool fresh = false) {
     if (rows.size() == 0 || columns.size() == 0) return;
     OuterTile tile;
     tile.x = x.base + rows.first * x.row + columns.first * x.pixel;
@@ -25,14 +22,12 @@ inline void outer_sum(const Kernels& k, Range rows, Range columns, const PixelGr
     tile.y = y.base + rows.first * y.row + columns.first * y.pixel;
     tile.y_row = y.row, tile.y_pixel = y.pixel, tile.y_block = y_block;
     tile.rows = rows.size(), tile.pixels = columns.size();
-    tile.sum = sum, tile.sum_block = sum_block;
-    const int calls = int(ceil_div(channels, k.outer_channels[blocks - 1]));
-    for (int call = 0; call < calls; ++call) {  // widths differ by one at most
-        const int some = channels / calls + (call < channels % calls);
+    tile.sum = sum, tile.sum_block = sum_block, tile.fresh = fresh;
+    each_share(channels, k.outer_channels[blocks - 1], [&](int, int some) {
         k.outer_tile[blocks - 1][some - 1](tile);
         tile.x += some;
         tile.sum += some * kBlock;
-    }
+    });
 }
 
 // Rows that are worked off for all taps before the next ones, so that they are still in the second-level cache.

@@ -4,29 +4,30 @@ namespace lqf::LQF_ISA {
 template <int CHANNELS, int BLOCKS>
 void outer_tile(const cpu::OuterTile& t) {
     Block sum[BLOCKS][CHANNELS];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int o = 0; o < BLOCKS; ++o) {
 #pragma GCC unroll 16
-        for (int c = 0; c < CHANNELS; ++c) sum[o][c] = load(t.sum + o * t.sum_block + c * cpu::kBlock);
+        for (int c = 0; c < CHANNELS; ++c)
+            sum[o][c] = t.fresh ? zero() : load(t.sum + o * t.sum_block + c * cpu::kBlock);
     }
     for (int row = 0; row < t.rows; ++row) {
         const float* x = t.x + row * t.x_row;
         const float* y = t.y + row * t.y_row;
         for (int p = 0; p < t.pixels; ++p) {
             Block cotangent[BLOCKS];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
             for (int o = 0; o < BLOCKS; ++o) cotangent[o] = load(y + o * t.y_block);
 #pragma GCC unroll 16
             for (int c = 0; c < CHANNELS; ++c) {
                 const Block value = broadcast(x[c]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
                 for (int o = 0; o < BLOCKS; ++o) sum[o][c] = fma(cotangent[o], value, sum[o][c]);
             }
             x += t.x_pixel;
             y += t.y_pixel;
         }
     }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int o = 0; o < BLOCKS; ++o) {
 #pragma GCC unroll 16
         for (int c = 0; c < CHANNELS; ++c) store(t.sum + o * t.sum_block + c * cpu::kBlock, sum[o][c]);

@@ -12,11 +12,9 @@ struct Block {
     __m256 lo, hi;
 };
 
-constexpr int kTilePixels1 = 6;     // pixels of a conv tile of one output block: 12 sums of 16 registers
-constexpr int kTilePixels2 = 0;     // tiles of two output blocks do not fit
-constexpr int kOuterChannels1 = 6;  // channels of an outer tile of one block
-constexpr int kOuterChannels2 = 0;
-constexpr int kDoubles = 4;  // doubles of a register
+constexpr int kTilePixels[] = {6};  // of a conv tile of one output block: 12 sums of 16 registers; of two there is none
+constexpr int kOuterChannels[] = {6};  // of an outer tile
+constexpr int kDoubles = 4;            // doubles of a register
 
 LQF_INLINE Block zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 LQF_INLINE Block load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }

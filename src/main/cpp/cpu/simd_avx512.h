@@ -12,11 +12,10 @@ struct Block {
     __m512 v;
 };
 
-constexpr int kTilePixels1 = 16;     // pixels of a conv tile of one output block: 16 sums of 32 registers
-constexpr int kTilePixels2 = 14;     // of two output blocks: 28 sums, 2 weights, 1 broadcast
-constexpr int kOuterChannels1 = 16;  // channels of an outer tile of one block: 16 sums
-constexpr int kOuterChannels2 = 12;  // of two blocks: 24 sums, 2 cotangents, 1 broadcast
-constexpr int kDoubles = 8;          // doubles of a register
+// Of 32 registers: the sums, a register a block, a broadcast.
+constexpr int kTilePixels[] = {16, 14};           // of a conv tile of 1, 2 output blocks
+constexpr int kOuterChannels[] = {16, 12, 9, 6};  // of an outer tile of 1, 2, 3, 4 blocks
+constexpr int kDoubles = 8;                       // doubles of a register
 
 LQF_INLINE Block zero() { return {_mm512_setzero_ps()}; }
 LQF_INLINE Block load(const float* p) { return {_mm512_loadu_ps(p)}; }

@@ -13,11 +13,9 @@ struct Block {
     Quad q0, q1, q2, q3;
 };
 
-constexpr int kTilePixels1 = 2;     // pixels of a conv tile of one output block: 8 sums of 16 registers
-constexpr int kTilePixels2 = 0;     // tiles of two output blocks do not fit
-constexpr int kOuterChannels1 = 2;  // channels of an outer tile of one block
-constexpr int kOuterChannels2 = 0;
-constexpr int kDoubles = 2;  // doubles of a register
+constexpr int kTilePixels[] = {2};  // of a conv tile of one output block: 8 sums of 16 registers; of two there is none
+constexpr int kOuterChannels[] = {2};  // of an outer tile
+constexpr int kDoubles = 2;            // doubles of a register
 
 LQF_INLINE Quad load_quad(const float* p) { return *reinterpret_cast<const UnalignedQuad*>(p); }
 LQF_INLINE void store_quad(float* p, Quad a) { *reinterpret_cast<UnalignedQuad*>(p) = a; }

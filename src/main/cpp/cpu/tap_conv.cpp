@@ -86,7 +86,7 @@ Cut cut_for(const TapConv& conv, const Reach& reach, int threads) {
     cut.images = int(std::clamp<int64_t>(fit, 1, most));
     cut.image_tasks = int(ceil_div(conv.in.n, cut.images));
     cut.images = int(ceil_div(conv.in.n, cut.image_tasks));
-    const int step = kernels().tile_pixels[1] > 0 ? 2 : 1;
+    const int step = kernels().tile_blocks;
     const int groups = int(ceil_div(conv.out.blocks(), step));
     const int64_t wanted = ceil_div(int64_t(threads) * kTasksPerThread, int64_t(cut.image_tasks) * cut.row_tasks);
     cut.block_tasks = threads == 1 ? 1 : int(std::min<int64_t>(wanted, groups));
@@ -124,9 +124,8 @@ public:
         for (int g = 0; g < conv_.grids; ++g) {
             const Grid grid = conv_.grid(c_, g);
             set_offsets(grid);
-            const int most = k_.tile_pixels[1] > 0 ? 2 : 1;
-            for (int block = first_block_; block < last_block_; block += most)
-                sweep(grid, block, std::min(most, last_block_ - block));
+            each_share(last_block_ - first_block_, k_.tile_blocks,
+                       [&](int block, int blocks) { sweep(grid, first_block_ + block, blocks); });
         }
     }
 
@@ -204,7 +203,6 @@ private:
 
     void cover(const Grid& grid, int block, int blocks, const float* x, float* y, ConvTile& tile) {
         const ConvTileKernel* kernel = (conv_.row_taps ? k_.conv_row_tile : k_.conv_tile)[blocks - 1];
-        const int tiles = int(ceil_div(grid.columns, k_.tile_pixels[blocks - 1]));
         const float *residual = tile.residual, *mask = tile.mask;
         for (int image = first_image_; image < last_image_; ++image) {
             for (int row = first_row_; row < std::min(last_row_, grid.rows); ++row) {
@@ -212,20 +210,19 @@ private:
                 int64_t at = image * conv_.out.image + block * conv_.out.block +
                              (grid.first_row + int64_t(row) * conv_.step) * conv_.out.row +
                              grid.first_column * conv_.out.pixel;
-                for (int t = 0; t < tiles; ++t) {  // widths differ by one at most
-                    const int pixels = grid.columns / tiles + (t < grid.columns % tiles);
+                each_share(grid.columns, k_.tile_pixels[blocks - 1], [&](int, int pixels) {
                     tile.y = y + at;
                     if (residual) tile.residual = residual + at;
                     if (mask) tile.mask = mask + at;
                     kernel[pixels - 1](tile);
                     tile.x += pixels * tile.x_pixel;
                     at += pixels * tile.y_pixel;
-                }
+                });
             }
         }
     }
 
-    static constexpr float kZeros[2 * kBlock] = {};
+    static constexpr float kZeros[kMostTileBlocks * kBlock] = {};
 
     const Conv2d& c_;
     const TapConv& conv_;

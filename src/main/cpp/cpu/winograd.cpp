@@ -45,7 +45,7 @@ Cut cut_for(const TapConv& conv, int outputs, int inputs, int threads) {
     cut.units = int(std::clamp<int64_t>(tiles / cut.columns, 1, streams ? all : ceil_div(all, threads)));
     cut.tasks = int(ceil_div(all, cut.units));
     cut.units = int(ceil_div(all, cut.tasks));
-    const int step = kernels().tile_pixels[1] > 0 ? 2 : 1;
+    const int step = kernels().tile_blocks;
     const int groups = int(ceil_div(conv.out.blocks(), step));
     const int wanted = threads == 1 ? 1 : int(ceil_div(int64_t(threads) * kTasksPerThread, cut.tasks));
     cut.blocks = int(ceil_div(groups, std::min(wanted, groups))) * step;
@@ -87,7 +87,7 @@ private:
                 const int image = unit / cut_.rows, row = unit % cut_.rows;
                 k_.winograd_input[outputs_ / 4]({x + image * conv_.in.image + b * conv_.in.block, conv_.in.h,
                                                  conv_.in.w, row * outputs_ - pad_, -pad_, cut_.columns,
-                                                 v + b * block_floats_ + at(unit), v_element_});
+                                                 v + b * block_floats_ + at(unit), v_element_, kBlock});
             }
         }
     }
@@ -95,8 +95,7 @@ private:
     // One element of all tiles: a 1 x 1 convolution.
     void multiply(int e, int s, const float* v, float* q) const {
         static constexpr TapOffset kTap = {0, 0};
-        static constexpr float kZeros[2 * kBlock] = {};
-        const int most = k_.tile_pixels[1] > 0 ? 2 : 1;
+        static constexpr float kZeros[kMostTileBlocks * kBlock] = {};
         const bool first = s == 0 || conv_.source[s - 1].output != conv_.source[s].output;
         ConvTile tile{};
         tile.x_pixel = kBlock;
@@ -110,19 +109,16 @@ private:
         tile.slope = 1;
         tile.y_block = block_floats_;
         tile.y_pixel = kBlock;
-        for (int block = first_block_; block < last_block_; block += most) {
-            const int blocks = std::min(most, last_block_ - block);
-            const int calls = int(ceil_div(tiles_, k_.tile_pixels[blocks - 1]));
-            tile.w = conv_.source[s].w + (int64_t(e) * conv_.out.blocks() + block) * tile.w_block;
+        each_share(last_block_ - first_block_, k_.tile_blocks, [&](int block, int blocks) {
+            tile.w = conv_.source[s].w + (int64_t(e) * conv_.out.blocks() + first_block_ + block) * tile.w_block;
             tile.x = v;
-            tile.y = q + (block - first_block_) * block_floats_;
-            for (int call = 0; call < calls; ++call) {  // widths differ by one at most
-                const int pixels = tiles_ / calls + (call < tiles_ % calls);
+            tile.y = q + block * block_floats_;
+            each_share(tiles_, k_.tile_pixels[blocks - 1], [&](int, int pixels) {
                 k_.conv_tile[blocks - 1][pixels - 1](tile);
                 tile.x += pixels * kBlock;
                 tile.y += pixels * kBlock;
-            }
-        }
+            });
+        });
     }
 
     void transform_output(const Output& output, const float* q) const {

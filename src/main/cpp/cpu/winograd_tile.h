@@ -95,7 +95,7 @@ void winograd_input(const cpu::WinogradInput& t) {
 #pragma GCC unroll 6
             for (int i = 0; i < A; ++i) s[i][j] = v[i];
         }
-        float* v = t.v + tile * cpu::kBlock;
+        float* v = t.v + tile * t.v_tile;
 #pragma GCC unroll 6
         for (int i = 0; i < A; ++i) {
             Block r[A];
@@ -162,7 +162,7 @@ void winograd_cotangent(const cpu::WinogradInput& t) {
 #pragma GCC unroll 6
             for (int i = 0; i < A; ++i) s[i][j] = q[i];
         }
-        float* v = t.v + tile * cpu::kBlock;
+        float* v = t.v + tile * t.v_tile;
 #pragma GCC unroll 6
         for (int i = 0; i < A; ++i) {
             Block q[A];
