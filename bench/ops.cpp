@@ -168,7 +168,7 @@ public:
     }
 
     void inverse(int side) {
-        const std::string name = "side " + std::to_string(side), op = "inverse in double";
+        const std::string name = "side " + std::to_string(side), op = "inverse";
         if (left_out(name, op)) return;
         std::vector<double> a(size_t(side) * size_t(side), 0.0);
         for (int i = 0; i < side; ++i)
@@ -178,7 +178,7 @@ public:
         const SpdInverse m{side, a.data(), 1, 0.5, out.data()};
         int64_t pivot;
         compute(
-            name, op, std::pow(double(side), 3), [&] { ops_.spd_inverse(threads_, 1, &m, &pivot); }, 2, 1);
+            name, op, std::pow(double(side), 3), [&] { ops_.spd_inverse(threads_, 1, &m, &pivot); }, 1);
     }
 
 private:
@@ -187,9 +187,8 @@ private:
         return size_t(kImages) * size_t((channels + block - 1) / block * block) * size_t(side) * size_t(side);
     }
 
-    // cost: of one of these flop, in those of float
     void compute(const std::string& name, const std::string& op, double flop, const std::function<void()>& work,
-                 double cost = 1, int images = kImages) {
+                 int images = kImages) {
         if (left_out(name, op)) return;
         double limit = 1e9, best = 1e9;
         work();
@@ -198,7 +197,7 @@ private:
             best = std::min(best, sample(work));
         }
         std::printf("| %s | %s | %.3f | %.1f | %.0f %% | | |\n", name.c_str(), op.c_str(), best * 1e3 / images,
-                    flop / best * 1e-9, 100 * cost * flop * limit / best);
+                    flop / best * 1e-9, 100 * flop * limit / best);
         std::fflush(stdout);
     }
 

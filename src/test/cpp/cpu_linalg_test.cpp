@@ -131,6 +131,34 @@ TEST_CASE("cpu spd_inverse inverts the scaled and shifted matrices") {
     }
 }
 
+// (u u^T + shift I)^-1 = (I - u u^T / (u^T u + shift)) / shift
+TEST_CASE("cpu spd_inverse keeps the shift of a matrix of rank one, in float as in double") {
+    Device device(cpu_ops(), 2);
+    const int64_t side = 600;
+    const Floats u = normals(size_t(side), 7);
+    Doubles a(size_t(side * side));
+    double square = 0;
+    for (int64_t i = 0; i < side; ++i) {
+        square += double(u[i]) * u[i];
+        for (int64_t j = 0; j < side; ++j) a[i * side + j] = double(u[i]) * u[j];
+    }
+    for (auto [condition, bound] : {std::pair{1e2, 0x1p-12}, {1e3, 0x1p-12}, {1e6, 0x1p-20}, {1e9, 0x1p-20}}) {
+        CAPTURE(condition);
+        const double shift = square / condition;
+        Floats out(a.size(), NAN);
+        const SpdInverse inverse{side, a.data(), 1, shift, out.data()};
+        int64_t pivot = -1;
+        device.ops.spd_inverse(device.threads, 1, &inverse, &pivot);
+        REQUIRE(pivot == 0);
+        double worst = 0;
+        for (int64_t i = 0; i < side; ++i)
+            for (int64_t j = 0; j < side; ++j)
+                worst = std::max(worst,
+                                 std::abs(out[i * side + j] * shift - (i == j) + a[i * side + j] / (square + shift)));
+        CHECK(worst < bound);
+    }
+}
+
 TEST_CASE("cpu eigenvectors are orthonormal rows that diagonalise") {
     Device device(cpu_ops());
     for (int64_t side : kSides) {

@@ -216,13 +216,8 @@ void add_outer(Threads& threads, int n, int64_t side, const float* v, double* m)
 }
 
 void mirror(Threads& threads, int64_t side, double* m) {
-    constexpr int64_t kTile = 32;  // rows and columns that are in the cache together
-    threads.each(ceil_div(side, kTile), [&](int64_t task, int) {
-        const int64_t last = std::min(side, (task + 1) * kTile);
-        for (int64_t first = 0; first < last; first += kTile)
-            for (int64_t row = task * kTile; row < last; ++row)
-                for (int64_t column = first; column < std::min(row, first + kTile); ++column)
-                    m[column * side + row] = m[row * side + column];
+    threads.each(ceil_div(side, kMirrorTile), [&](int64_t task, int) {
+        mirror_rows(side, task * kMirrorTile, std::min(side, (task + 1) * kMirrorTile), m);
     });
 }
 

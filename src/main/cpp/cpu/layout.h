@@ -52,5 +52,16 @@ void each_share(int count, int most, Work work) {
 }
 inline Range intersect(Range a, Range b) { return {std::max(a.first, b.first), std::min(a.last, b.last)}; }
 
+// m [side, side]: rows [first, last) of the lower triangle go to the upper one. first is a multiple of kMirrorTile.
+constexpr int64_t kMirrorTile = 32;  // rows and columns that are in the cache together
+template <class T>
+void mirror_rows(int64_t side, int64_t first, int64_t last, T* m) {
+    for (int64_t top = first; top < last; top += kMirrorTile)
+        for (int64_t left = 0; left <= top; left += kMirrorTile)
+            for (int64_t row = top; row < std::min(last, top + kMirrorTile); ++row)
+                for (int64_t column = left; column < std::min(row, left + kMirrorTile); ++column)
+                    m[column * side + row] = m[row * side + column];
+}
+
 }  // namespace lqf::cpu
 #endif
