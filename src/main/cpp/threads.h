@@ -1,4 +1,6 @@
 // A fixed team of threads that works off numbered tasks. Results must not depend on which thread takes which task.
+// A layer's ops follow one another within microseconds, which is less than it takes to wake a thread: who waits looks again for some tens of
+// microseconds before it sleeps.
 #ifndef LQF_THREADS_H
 #define LQF_THREADS_H
 
@@ -51,9 +53,9 @@ private:
     Call call_{};
     std::atomic<int64_t> next_{0};
     int64_t tasks_ = 0;
-    int64_t generation_ = 0;
-    int busy_ = 0;
-    bool stopping_ = false;
+    std::atomic<int64_t> generation_{0};  // of calls: a new one says that there is work
+    std::atomic<int> busy_{0};            // workers that have not ended the call
+    std::atomic<bool> stopping_{false};
     std::exception_ptr failure_;
 
     static thread_local int current_thread_;  // of the task that runs here
