@@ -20,6 +20,7 @@ struct BlockTaps {
     LQF_INLINE void multiply(const cpu::ConvTile& t, Block (&sum)[BLOCKS][PIXELS]) {
         const float* x_block = t.x;
         const float* w_block = t.w;
+        const float* next = t.next;
         for (int left = t.channels; left > 0; left -= cpu::kBlock) {
             const int channels = left < cpu::kBlock ? left : cpu::kBlock;
             for (int tap = 0; tap < t.tap_count; ++tap) {
@@ -27,8 +28,11 @@ struct BlockTaps {
                 const float* w = w_block + int64_t(t.taps[tap].index) * channels * cpu::kBlock;
                 if (channels == cpu::kBlock) {
 #pragma GCC unroll 4
-                    for (int c = 0; c < cpu::kBlock; ++c)
+                    for (int c = 0; c < cpu::kBlock; ++c) {
+                        __builtin_prefetch(next + c * cpu::kBlock, 0, 2);
                         multiply_channel<PIXELS, BLOCKS>(x + c, w + c * cpu::kBlock, t.w_block, sum);
+                    }
+                    next += cpu::kBlock * cpu::kBlock;
                 } else {
                     for (int c = 0; c < channels; ++c)
                         multiply_channel<PIXELS, BLOCKS>(x + c, w + c * cpu::kBlock, t.w_block, sum);

@@ -24,13 +24,14 @@ struct TapOffset {
 // y[block][pixel] = f * (start + residual + sum over channels and taps of w[block][channel][tap] * x[pixel + tap][channel]), for some pixels
 // and blocks; f = 1 where mask (or the sum) is positive, else slope.
 struct ConvTile {
-    const float* x;   // first pixel, first channel block
-    int64_t x_pixel;  // floats from a pixel to the next: 16, but for conv_row_tile
-    int64_t x_block;  // floats from a channel block to the next
-    int channels;     // input channels, not padded
-    const float* w;   // [channel block][w_taps][its channels][16]
-    int64_t w_block;  // floats from an output block to the next
-    int w_taps;       // slices of a channel block
+    const float* x;     // first pixel, first channel block
+    int64_t x_pixel;    // floats from a pixel to the next: 16, but for conv_row_tile
+    int64_t x_block;    // floats from a channel block to the next
+    int channels;       // input channels, not padded
+    const float* w;     // [channel block][w_taps][its channels][16]
+    int64_t w_block;    // floats from an output block to the next
+    int w_taps;         // slices of a channel block
+    const float* next;  // for conv_tile: 16 weights a channel to be fetched meanwhile; they may lie beyond all weights
     const TapOffset* taps;
     int tap_count;
     const float* start;     // [blocks * 16], or null: start from y

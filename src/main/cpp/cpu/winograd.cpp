@@ -113,10 +113,13 @@ private:
             tile.w = conv_.source[s].w + (int64_t(e) * conv_.out.blocks() + first_block_ + block) * tile.w_block;
             tile.x = v;
             tile.y = q + block * block_floats_;
+            tile.next = tile.w + blocks * tile.w_block;  // the next blocks', or of the first ones of the next element
+            const float* next_end = tile.next + (blocks - 1) * tile.w_block;
             each_share(tiles_, k_.tile_pixels[blocks - 1], [&](int, int pixels) {
                 k_.conv_tile[blocks - 1][pixels - 1](tile);
                 tile.x += pixels * kBlock;
                 tile.y += pixels * kBlock;
+                tile.next = tile.next == next_end ? tile.w : tile.next + tile.w_block;
             });
         });
     }
