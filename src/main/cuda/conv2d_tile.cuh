@@ -55,51 +55,52 @@ public:
         const int image_floats = planes.source_blocks * planes.source_h * planes.source_w * kBlock;
         image_offset_ = pixel_exists ? image * image_floats : 0;
         const int filters = planes.target_blocks * kBlock;
-        const bool filter_exists = first_filter + filter() < filters;
         filter_offset_ = (first_filter + filter()) * kBlock;
         filter_stride_ = filters * kBlock;
-        pixel_cursor_ = cursor_at(walk, planes.source_blocks, pixel_quad());
-        filter_cursor_ = cursor_at(walk, planes.source_blocks, filter_quad());
-        if (!filter_exists) filter_cursor_.t = walk.taps_h;  // at the end already
+        filter_exists_ = first_filter + filter() < filters;
+        cursor_ = cursor_at(walk, planes.source_blocks, pixel_quad());
     }
 
     // Starts the copies of the next stage.
     __device__ void load(Stage<kSources>& stage) {
+        int filter_offset = -1;  // outside
 #pragma unroll
-        for (int quad = 0; quad < kQuads; quad += kBlockThreads / kPixels) {
+        for (int quad = 0; quad < kQuads; quad += kApart) {
             load_pixel(stage, quad + pixel_quad());
-            pixel_cursor_.advance(walk_, planes_.source_blocks, kBlockThreads / kPixels);
+            if (quad == filter_quad() && cursor_.inside(walk_))
+                filter_offset = cursor_.weight_quad(walk_, planes_.source_blocks) * filter_stride_ + filter_offset_;
+            cursor_.advance(walk_, planes_.source_blocks, kApart);
         }
-        load_filter(stage);
-        filter_cursor_.advance(walk_, planes_.source_blocks, kQuads);
+        load_filter(stage, filter_quad() + pixel_quad(), filter_offset);
     }
 
 private:
+    static constexpr int kApart = kBlockThreads / kPixels;  // a thread's quads
+
     // NOTE: not members, registers are scarce.
     static __device__ int pixel() { return int(threadIdx.x) % kPixels; }
     static __device__ int pixel_quad() { return int(threadIdx.x) / kPixels; }
     static __device__ int filter() { return int(threadIdx.x) % kFilters; }
-    static __device__ int filter_quad() { return int(threadIdx.x) / kFilters; }
+    static __device__ int filter_quad() { return int(threadIdx.x) / kFilters % (kPixels / kFilters) * kApart; }
 
     __device__ void load_pixel(Stage<kSources>& stage, int quad) {
-        const int h = source_row_ + pixel_cursor_.t * walk_.step, v = source_column_ + pixel_cursor_.u * walk_.step;
-        const bool inside = pixel_cursor_.inside(walk_) && unsigned(h) < unsigned(planes_.source_h) &&
+        const int h = source_row_ + cursor_.t * walk_.step, v = source_column_ + cursor_.u * walk_.step;
+        const bool inside = cursor_.inside(walk_) && unsigned(h) < unsigned(planes_.source_h) &&
                             unsigned(v) < unsigned(planes_.source_w);
-        const int offset = inside ? ((pixel_cursor_.block * planes_.source_h + h) * planes_.source_w + v) * kBlock : 0;
+        const int offset = inside ? ((cursor_.block * planes_.source_h + h) * planes_.source_w + v) * kBlock : 0;
         ptx::copy_async16(stage.x[0][quad][pixel()], p_.x + image_offset_ + offset, !inside);
         if (kSources == 1) return;
         const float* x_dot = p_.x_dot ? p_.x_dot : p_.x;
         ptx::copy_async16(stage.x[kSources - 1][quad][pixel()], x_dot + image_offset_ + offset, !inside || !p_.x_dot);
     }
 
-    __device__ void load_filter(Stage<kSources>& stage) {
-        const bool inside = filter_cursor_.inside(walk_);
-        const int quad = filter_cursor_.weight_quad(walk_, planes_.source_blocks);
-        const int offset = inside ? quad * filter_stride_ + filter_offset_ : 0;
-        ptx::copy_async16(stage.w[0][filter_quad()][filter()], p_.w + offset, !inside);
+    __device__ void load_filter(Stage<kSources>& stage, int quad, int offset) {
+        const bool inside = filter_exists_ && offset >= 0;
+        if (!inside) offset = 0;
+        ptx::copy_async16(stage.w[0][quad][filter()], p_.w + offset, !inside);
         if (kSources == 1) return;
         const float* delta = p_.delta ? p_.delta : p_.w;
-        ptx::copy_async16(stage.w[kSources - 1][filter_quad()][filter()], delta + offset, !inside || !p_.delta);
+        ptx::copy_async16(stage.w[kSources - 1][quad][filter()], delta + offset, !inside || !p_.delta);
     }
 
     const Walk& walk_;
@@ -107,7 +108,8 @@ private:
     const ConvOperands& p_;
     int source_row_, source_column_, filter_offset_;
     int image_offset_, filter_stride_;  // NOTE: run() checks that they fit
-    Cursor pixel_cursor_, filter_cursor_;
+    bool filter_exists_;
+    Cursor cursor_;
 };
 
 // Knows where the sums of a tile's pixels go.
@@ -308,13 +310,10 @@ using Product =
 
 // blockIdx: x tile of pixels, y tile of channels, z phase (of the backward walk).
 template <Precision kPrecision, bool kPrimal, bool kTangent, bool kBackward>
-__global__ void __launch_bounds__(kBlockThreads, 2) conv2d_kernel(Conv2d c, ConvOperands p) {
+__global__ void __launch_bounds__(kBlockThreads, 2) conv2d_kernel(Conv2d c, Planes planes, ConvOperands p) {
     constexpr int kSources = kTangent ? 2 : 1;
     Shared<kSources>& s = shared<Shared<kSources>>();
     const Walk walk = kBackward ? backward_walk(c, int(blockIdx.z)) : forward_walk(c);
-    const int in = blocks_of(c.ic), out = blocks_of(c.oc);
-    const Planes planes =
-        kBackward ? Planes{c.n, out, c.oh, c.ow, in, c.ih, c.iw} : Planes{c.n, in, c.ih, c.iw, out, c.oh, c.ow};
     const int first_pixel = int(blockIdx.x) * kPixels, first_filter = int(blockIdx.y) * kFilters;
     if (first_pixel >= c.n * walk.rows * walk.columns) return;  // the whole block: this phase has fewer pixels
     const int steps = ceil_div(walk.taps_h * walk.taps_w * planes.source_blocks, kQuads);
@@ -335,6 +334,9 @@ __global__ void __launch_bounds__(kBlockThreads, 2) conv2d_kernel(Conv2d c, Conv
 
 template <Precision kPrecision, bool kPrimal, bool kTangent, bool kBackward>
 void run(const Conv2d& c, const ConvOperands& p) {
+    const int in = blocks_of(c.ic), out = blocks_of(c.oc);
+    const Planes planes =
+        kBackward ? Planes{c.n, out, c.oh, c.ow, in, c.ih, c.iw} : Planes{c.n, in, c.ih, c.iw, out, c.oh, c.ow};
     const Walk largest = kBackward ? backward_walk(c, 0) : forward_walk(c);
     const int filters = padded_channels(kBackward ? c.ic : c.oc);
     const int64_t source = int64_t(c.n) * (kBackward ? int64_t(padded_channels(c.oc)) * c.oh * c.ow
@@ -345,7 +347,7 @@ void run(const Conv2d& c, const ConvOperands& p) {
     const dim3 grid(unsigned(ceil_div(int64_t(c.n) * largest.rows * largest.columns, int64_t(kPixels))),
                     unsigned(ceil_div(filters, kFilters)), unsigned(kBackward ? c.stride * c.stride : 1));
     LQF_LAUNCH((conv2d_kernel<kPrecision, kPrimal, kTangent, kBackward>), grid, dim3(kBlockThreads),
-               sizeof(Shared < kTangent ? 2 : 1 >), stream(), c, p);
+               sizeof(Shared < kTangent ? 2 : 1 >), stream(), c, planes, p);
 }
 
 }  // namespace tile

@@ -10,6 +10,8 @@ namespace lqf::gpu {
 namespace {
 
 using Tile = ProductTile<float>;
+using Along = Operand<float, true, int>;
+using Across = Operand<float, false, int>;
 
 // Kernels take it by value: at most 4 KB.
 struct Layers {
@@ -41,40 +43,41 @@ __global__ void __launch_bounds__(Tile::kThreads, 4)
     int index = 0;
     while (index + 1 < layers.count && layers.first_tile[index + 1] <= int(blockIdx.x)) index++;
     const KronLayer& l = layers.layer[index];
-    const int64_t oc = l.oc, in1 = l.in1, in = in1 - 1;
-    const int number = int(blockIdx.x) - layers.first_tile[index], across = int(ceil_div<int64_t>(in1, kTile));
-    const int64_t first_row = int64_t(number / across) * kTile, first_column = int64_t(number % across) * kTile;
-    float *e = l.scratch, *t = l.scratch + oc * in1;
-    const int64_t rows_left = oc - first_row, columns_left = in1 - first_column;
+    const int oc = int(l.oc), in1 = int(l.in1), in = in1 - 1;
+    const int number = int(blockIdx.x) - layers.first_tile[index], across = ceil_div(in1, kTile);
+    const int first_row = number / across * kTile, first_column = number % across * kTile;
+    float *e = l.scratch, *t = l.scratch + l.oc * l.in1;
+    const int rows_left = oc - first_row, columns_left = in1 - first_column;
     Tile::Shared& s = shared<Tile::Shared>();
-    const int64_t left_steps = ceil_div<int64_t>(oc, kDepth), right_steps = ceil_div<int64_t>(in1, kDepth);
+    const int left_steps = ceil_div(oc, kDepth), right_steps = ceil_div(in1, kDepth);
+    const auto row_of = [&](const float* matrix, int row, int stride) { return matrix + int64_t(row) * stride; };
     Tile tile;
     if constexpr (kProduct == kLeft) {
-        using Gradient = Operand<float, false>;
-        const int64_t i = first_column + Gradient::tile_index();
-        tile.accumulate(s, left_steps, Operand<float, true>(l.left + first_row * oc, oc, rows_left, oc),
+        using Gradient = Across;
+        const int i = first_column + Gradient::tile_index();
+        tile.accumulate(s, left_steps, Along(row_of(l.left, first_row, oc), oc, rows_left, oc),
                         i == in ? Gradient(gradient + l.bias_offset, 1, columns_left, oc, Gradient::Own{})
                                 : Gradient(gradient + l.weight_offset + i, in, columns_left, oc, Gradient::Own{}));
     } else if constexpr (kProduct == kEigen) {
-        tile.accumulate(s, right_steps, Operand<float, true>(t + first_row * in1, in1, rows_left, in1),
-                        Operand<float, true>(l.right + first_column * in1, in1, columns_left, in1));
+        tile.accumulate(s, right_steps, Along(row_of(t, first_row, in1), in1, rows_left, in1),
+                        Along(row_of(l.right, first_column, in1), in1, columns_left, in1));
     } else if constexpr (kProduct == kLeftBack) {
-        tile.accumulate(s, left_steps, Operand<float, false>(l.left + first_row, oc, rows_left, oc),
-                        Operand<float, false>(e + first_column, in1, columns_left, oc));
+        tile.accumulate(s, left_steps, Across(l.left + first_row, oc, rows_left, oc),
+                        Across(e + first_column, in1, columns_left, oc));
     } else {
-        tile.accumulate(s, right_steps, Operand<float, true>(t + first_row * in1, in1, rows_left, in1),
-                        Operand<float, false>(l.right + first_column, in1, columns_left, in1));
+        tile.accumulate(s, right_steps, Along(row_of(t, first_row, in1), in1, rows_left, in1),
+                        Across(l.right + first_column, in1, columns_left, in1));
     }
     tile.for_each([&](int row, int column, float sum) {
-        const int64_t o = first_row + row, i = first_column + column;
+        const int o = first_row + row, i = first_column + column;
         if (o >= oc || i >= in1) return;
+        const int64_t at = int64_t(o) * in1 + i;
         if constexpr (kProduct == kEigen)
-            e[o * in1 + i] =
-                float(double(sum) / (fmax(l.left_values[o], 0.0) * fmax(l.right_values[i], 0.0) + damping));
+            e[at] = float(double(sum) / (fmax(l.left_values[o], 0.0) * fmax(l.right_values[i], 0.0) + damping));
         else if constexpr (kProduct == kRight)
-            step[i < in ? l.weight_offset + o * in + i : l.bias_offset + o] = sum;
+            step[i < in ? l.weight_offset + int64_t(o) * in + i : l.bias_offset + o] = sum;
         else
-            t[o * in1 + i] = sum;
+            t[at] = sum;
     });
 }
 

@@ -28,8 +28,8 @@ public:
     };
 
     // sum += A B over steps of kDepth. A and B bring load(step, registers) and store(registers, buffer), as Operand below.
-    template <typename A, typename B>
-    __device__ void accumulate(Shared& s, int64_t steps, const A& a, const B& b) {
+    template <typename Index, typename A, typename B>
+    __device__ void accumulate(Shared& s, Index steps, const A& a, const B& b) {
         typename A::Registers a_next;
         typename B::Registers b_next;
         __syncthreads();  // of an accumulate before
@@ -37,7 +37,7 @@ public:
             a.load(0, a_next);
             b.load(0, b_next);
         }
-        for (int64_t step = 0; step < steps; step++) {
+        for (Index step = 0; step < steps; step++) {
             const int buffer = int(step & 1);
             a.store(a_next, s.a[buffer]);
             b.store(b_next, s.b[buffer]);
@@ -99,8 +99,9 @@ private:
 
 // An operand in memory: entry (i, k), i in the tile and k in depth, is first[i * stride + k] if kAlongDepth, else first[k * stride + i]; zero
 // where i >= count or k >= depth. Neighbouring threads read what is neighbouring in memory. Rows start anywhere (sides and gradients are odd),
-// hence one value a read. NOTE: one pointer and one stride a thread; an index computed for every value costs more registers than there are.
-template <typename T, bool kAlongDepth>
+// hence one value a read. NOTE: one pointer and one stride a thread; an index computed for every value costs more registers than there are,
+// and so may strides and depths of 64 bits: Index is their type.
+template <typename T, bool kAlongDepth, typename Index = int64_t>
 class Operand {
 public:
     static constexpr int kThreads = ProductTile<T>::kThreads, kItems = kTile * kDepth / kThreads;
@@ -108,23 +109,23 @@ public:
         T value[kItems];
     };
 
-    __device__ Operand(const T* first, int64_t stride, int64_t count, int64_t depth)
-        : Operand(first + tile_index() * (kAlongDepth ? stride : 1), stride, count, depth, Own{}) {}
+    __device__ Operand(const T* first, Index stride, Index count, Index depth)
+        : Operand(first + int64_t(tile_index()) * (kAlongDepth ? stride : 1), stride, count, depth, Own{}) {}
 
     // For kAlongDepth = false, a thread reads one i only, and may bring its own place of entry (i, 0) and its own stride.
     struct Own {};
-    __device__ Operand(const T* own, int64_t stride, int64_t count, int64_t depth, Own)
-        : from_(own + depth_index() * (kAlongDepth ? 1 : stride)),
+    __device__ Operand(const T* own, Index stride, Index count, Index depth, Own)
+        : from_(own + int64_t(depth_index()) * (kAlongDepth ? 1 : stride)),
           stride_(stride),
           items_(items_within(count)),
           depth_(depth) {}
     __device__ static int tile_index() { return kAlongDepth ? int(threadIdx.x) / kDepth : int(threadIdx.x) % kTile; }
 
-    __device__ void load(int64_t step, Registers& r) const {
-        const int64_t k = step * kDepth;
-        const T* from = from_ + k * (kAlongDepth ? 1 : stride_);
-        const int64_t left = depth_ - k - depth_index();  // depths from the thread's first on
-        const int deep = left <= 0 ? 0 : kAlongDepth ? kItems : int(min(left, int64_t(kDepth)) + kStep - 1) / kStep;
+    __device__ void load(Index step, Registers& r) const {
+        const Index k = step * kDepth;
+        const T* from = from_ + int64_t(k) * (kAlongDepth ? 1 : stride_);
+        const Index left = depth_ - k - depth_index();  // depths from the thread's first on
+        const int deep = left <= 0 ? 0 : kAlongDepth ? kItems : int(min(left, Index(kDepth)) + kStep - 1) / kStep;
         const int items = min(items_, deep);
 #pragma unroll
         for (int item = 0; item < kItems; item++) r.value[item] = item < items ? from[item * kStep * stride_] : T(0);
@@ -141,16 +142,16 @@ private:
         kThreads / (kAlongDepth ? kDepth : kTile);  // from a thread's item to its next: in i, or in k
     __device__ static int depth_index() { return kAlongDepth ? int(threadIdx.x) % kDepth : int(threadIdx.x) / kTile; }
     // Of a thread's items, those whose i is in the operand: the first ones.
-    __device__ static int items_within(int64_t count) {
-        const int left = int(min(count, int64_t(kTile))) - tile_index();
+    __device__ static int items_within(Index count) {
+        const int left = int(min(count, Index(kTile))) - tile_index();
         if (!kAlongDepth) return left > 0 ? kItems : 0;
         return left > 0 ? (left + kStep - 1) / kStep : 0;
     }
 
     const T* from_;
-    int64_t stride_;
+    Index stride_;
     int items_;
-    int64_t depth_;
+    Index depth_;
 };
 
 // Row and column, column <= row, of entry number index of a lower triangle that is counted row by row.

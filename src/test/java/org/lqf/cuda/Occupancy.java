@@ -4,7 +4,7 @@ import java.util.Map;
 
 /**
  * How many blocks of a kernel a multiprocessor holds: CUDA programming guide, "Compute
- * capabilities".
+ * capabilities"; registers as in NVIDIA's {@code cuda_occupancy.h}.
  *
  * @param blocks of one multiprocessor
  * @param warps of them, as a fraction of the most that it can hold
@@ -14,7 +14,8 @@ record Occupancy(int blocks, double warps) {
   private record Multiprocessor(int warps, int blocks, int sharedBytes, int reservedBytes) {}
 
   private static final int KB = 1024;
-  private static final int REGISTERS = 64 * KB;
+  private static final int PARTITIONS = 4; // a warp has its registers in one of them
+  private static final int REGISTERS = 16 * KB; // of a partition
   private static final int WARP = 32;
   private static final int ALLOCATION = 256; // registers of a warp come in these
   private static final Map<Integer, Multiprocessor> MULTIPROCESSORS =
@@ -40,7 +41,8 @@ record Occupancy(int blocks, double warps) {
     int warps = (built.threads() + WARP - 1) / WARP;
     int registers = (built.kernel().registers() * WARP + ALLOCATION - 1) / ALLOCATION * ALLOCATION;
     int shared = built.sharedBytes() + built.kernel().staticShared() + m.reservedBytes;
-    int blocks = Math.min(m.blocks, Math.min(m.warps / warps, REGISTERS / registers / warps));
+    int blocks =
+        Math.min(m.blocks, Math.min(m.warps / warps, PARTITIONS * (REGISTERS / registers) / warps));
     if (shared > 0) {
       blocks = Math.min(blocks, m.sharedBytes / shared);
     }
