@@ -18,7 +18,7 @@ struct Layer {
     int64_t in1, oc;                   // sides of a and gamma
     Memory a, gamma;                   // double; the mean factors are a / divisor and gamma / divisor
     double divisor = 1;                // the number of images, or 1 after a write
-    int64_t gamma_offset = 0;          // of this layer's gamma in the sums of one image
+    int64_t gamma_offset;              // of this layer's gamma in the sums of one image
     Memory left, right;                // factored: the damped inverses; exact: eigenvectors as rows
     Memory left_values, right_values;  // exact: eigenvalues, double
     Memory scratch;                    // of precondition
@@ -70,7 +70,11 @@ public:
 private:
     void check_layers(const Plan& plan) const;
     Layer& layer_of(const Step& step);
-    void accumulate_outputs(Plan& plan, int probes, uint64_t seed);
+    void add_images(Plan& plan, int probes, uint64_t seed);
+    void reserve(Memory& memory, size_t bytes, const char* purpose);
+    void draw_probes(const Plan& plan, int probes, uint64_t seed);
+    void accumulate_inputs(Plan& plan);
+    void accumulate_outputs(Plan& plan, int group, int probes);
     double pi(const Layer& layer) const;
 
     std::shared_ptr<Engine> engine_;
@@ -78,6 +82,10 @@ private:
     std::vector<Layer> layers_;
     int64_t parameters_;
     bool reduce_;
+    int64_t gamma_entries_ = 0;  // of all layers
+    Memory sums_;                // of accumulate: output factors of single images, [group, gamma_entries], double
+    Memory probes_;              // of accumulate: Rademacher cotangents, [probes, n, C]
+    Replays accumulations_;
     int64_t samples_ = 0;
     double damping_ = 0;               // of the last invert; 0: none
     std::vector<KronLayer> inverted_;  // what precondition needs
@@ -94,6 +102,8 @@ Factors::Factors(const Plan& plan, bool reduce)
         layer.bias_offset = step.node.bias_offset;
         layer.in1 = step.conv.patch() + 1;
         layer.oc = step.conv.oc;
+        layer.gamma_offset = gamma_entries_;
+        gamma_entries_ += layer.oc * layer.oc;
         for (auto [memory, side] : {std::pair{&layer.a, layer.in1}, std::pair{&layer.gamma, layer.oc}}) {
             *memory = Memory(*engine_, size_t(side * side) * sizeof(double), "Kronecker factors");
             set_zero(*engine_, *memory);
@@ -132,48 +142,67 @@ void Factors::accumulate(Plan& plan, int probes, uint64_t seed) {
             ops_.scale_doubles(engine_->threads, int64_t(sum->bytes() / sizeof(double)),
                                double(samples_) / layer.divisor, sum->as<double>());
     }
-    plan.each_input([&](const Step& step, const Conv2d& conv, const float* x) {
-        ops_.kron_input(engine_->threads, conv, x, reduce_, layer_of(step).a.as<double>());
-    });
-    accumulate_outputs(plan, probes, seed);
+    if (!layers_.empty()) add_images(plan, probes, seed);
     samples_ += plan.images();
     for (Layer& layer : layers_) layer.divisor = double(samples_);
 }
 
+void Factors::add_images(Plan& plan, int probes, uint64_t seed) {
+    const int n = plan.images(), passes = probes > 0 ? probes : plan.classes();
+    const int group = int(std::clamp<int64_t>(kGroupEntries / gamma_entries_, 1, plan.micro_batch()));
+    reserve(sums_, size_t(group * gamma_entries_) * sizeof(double), "output factors of single images");
+    if (probes > 0) draw_probes(plan, probes, seed);
+    const int64_t walks = int64_t(passes) * ((n + group - 1) / group);
+    accumulations_.run(walks <= Replays::kMostWalks ? engine_->queue.get() : nullptr,
+                       {probes, n, probes > 0 ? probes_.as<void>() : nullptr, nullptr, sums_.as<void>(),
+                        engine_->scratch.as<void>(), plan.identity()},
+                       [&] {
+                           accumulate_inputs(plan);
+                           accumulate_outputs(plan, group, probes);
+                       });
+}
+
+// Makes it at least that long; what it held is lost.
+void Factors::reserve(Memory& memory, size_t bytes, const char* purpose) {
+    if (memory.bytes() < bytes) memory = Memory(*engine_, bytes, purpose);
+}
+
+void Factors::draw_probes(const Plan& plan, int probes, uint64_t seed) {
+    const float weight = float(1 / std::sqrt(double(probes)));  // the mean over probes
+    std::vector<float> host;
+    for (int pass = 0; pass < probes; pass++)
+        for (int i = 0; i < plan.images(); i++)
+            for (int c = 0; c < plan.classes(); c++)
+                host.push_back(weight * rademacher(seed, uint64_t(samples_ + i), uint64_t(pass), uint64_t(c)));
+    reserve(probes_, host.size() * sizeof(float), "probes");
+    ops_.copy_in(probes_.as<float>(), host.data(), host.size() * sizeof(float));
+}
+
+void Factors::accumulate_inputs(Plan& plan) {
+    plan.each_input([&](const Step& step, const Conv2d& conv, const float* x) {
+        ops_.kron_input(engine_->threads, conv, x, reduce_, layer_of(step).a.as<double>());
+    });
+}
+
 // The passes of one image are summed apart, then the images in order: the same bits however the images are split into batches.
-void Factors::accumulate_outputs(Plan& plan, int probes, uint64_t seed) {
+void Factors::accumulate_outputs(Plan& plan, int group, int probes) {
     Threads& threads = engine_->threads;
     const int classes = plan.classes(), passes = probes > 0 ? probes : classes;
-    const float weight = probes > 0 ? float(1 / std::sqrt(double(probes))) : 1.0f;  // the mean over probes
-    int64_t entries = 0;                                                            // of all output factors
-    for (Layer& layer : layers_) {
-        layer.gamma_offset = entries;
-        entries += layer.oc * layer.oc;
-    }
-    if (entries == 0) return;
-    const int group = int(std::clamp<int64_t>(kGroupEntries / entries, 1, plan.micro_batch()));
-    Memory sums(*engine_, size_t(group * entries) * sizeof(double), "output factors of single images");
-    std::vector<float> host(size_t(group) * size_t(classes));
-    Memory cotangent(*engine_, host.size() * sizeof(float), "cotangents");
     for (int first = 0; first < plan.images(); first += group) {
         const int n = std::min(group, plan.images() - first);
-        set_zero(*engine_, sums);
+        set_zero(*engine_, sums_);
         for (int pass = 0; pass < passes; pass++) {
-            for (int i = 0; i < n; i++)
-                for (int c = 0; c < classes; c++)
-                    host[size_t(i) * size_t(classes) + size_t(c)] =
-                        probes > 0
-                            ? weight * rademacher(seed, uint64_t(samples_ + first + i), uint64_t(pass), uint64_t(c))
-                            : float(c == pass);
-            ops_.copy_in(cotangent.as<float>(), host.data(), cotangent.bytes());
-            plan.reverse(first, n, cotangent.as<float>(),
+            const float* cotangent = probes > 0
+                                         ? probes_.as<float>() + (int64_t(pass) * plan.images() + first) * classes
+                                         : plan.unit_cotangents(pass);
+            plan.reverse(first, n, cotangent,
                          [&](const Step& step, const Conv2d& conv, const float*, const float* y_bar) {
                              ops_.kron_output(threads, conv, y_bar, reduce_,
-                                              sums.as<double>() + layer_of(step).gamma_offset, entries);
+                                              sums_.as<double>() + layer_of(step).gamma_offset, gamma_entries_);
                          });
         }
         for (Layer& layer : layers_)
-            ops_.add_doubles(threads, layer.oc * layer.oc, n, sums.as<double>() + layer.gamma_offset, entries,
+            ops_.add_doubles(threads, layer.oc * layer.oc, n, sums_.as<double>() + layer.gamma_offset, gamma_entries_,
                              layer.gamma.as<double>());
     }
 }
@@ -248,7 +277,7 @@ void Factors::invert(double damping, bool exact) {
 
 void Factors::precondition(const float* gradient, float* step) {
     LQF_CHECK(inverted(), "call invert before precondition (accumulating or writing factors needs a new one)");
-    replays_.run(engine_->queue.get(), {0, 0, gradient, nullptr, step, nullptr}, [&] {
+    replays_.run(engine_->queue.get(), {0, 0, gradient, nullptr, step, nullptr, 0}, [&] {
         ops_.fill(engine_->threads, parameters_, 0.0f, step);
         ops_.kron_precondition(engine_->threads, layers(), inverted_.data(), damping_, gradient, step);
     });

@@ -356,6 +356,12 @@ void Plan::place_buffers() {
     weights_ = Memory(*engine_, size_t(weights) * sizeof(float), "packed weights");
     deltas_ = Memory(*engine_, size_t(deltas) * sizeof(float), "a packed displacement");
     scores_ = Memory(*engine_, 2 * size_t(max_batch_) * size_t(classes()) * sizeof(float), "scores");
+    if (statistics == 0) {
+        std::vector<float> units(size_t(micro_ + 1) * size_t(classes()));
+        for (size_t end = size_t(classes()); end <= units.size(); end += size_t(classes())) units[end - 1] = 1;
+        units_ = Memory(*engine_, units.size() * sizeof(float), "unit cotangents");
+        ops_.copy_in(units_.as<float>(), units.data(), units_.bytes());
+    }
     if (size_t(shared_bytes()) > engine_->scratch.bytes()) {
         Memory larger(*engine_, size_t(shared_bytes()), "tangents and cotangents");
         engine_->scratch = std::move(larger);  // not before: if there is no memory, the other plans keep theirs
@@ -631,25 +637,21 @@ void Plan::vjp(const float* cotangent, float* gradient) {
 }
 
 void Plan::jacobian(float* rows) {
-    Threads& threads = engine_->threads;
-    const int classes = this->classes();
-    ops_.fill(threads, int64_t(images_) * classes * parameters_, 0.0f, rows);
-    std::vector<float> unit(size_t(micro_) * size_t(classes));
-    Memory cotangent(*engine_, unit.size() * sizeof(float), "unit cotangents");
-    for (int c = 0; c < classes; c++) {
-        std::fill(unit.begin(), unit.end(), 0.0f);
-        for (int i = 0; i < micro_; i++) unit[size_t(i) * size_t(classes) + size_t(c)] = 1.0f;
-        ops_.copy_in(cotangent.as<float>(), unit.data(), unit.size() * sizeof(float));
-        for (int first = 0; first < images_; first += micro_) {
-            float* row = rows + (int64_t(first) * classes + c) *
-                                    parameters_;  // of the first image; the next is classes rows further
-            reverse(first, micro_batch_at(first), cotangent.as<float>(),
-                    [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
-                        ops_.conv2d_vjp_w(threads, conv, x, y_bar, row + step.node.weight_offset,
-                                          row + step.node.bias_offset, classes * parameters_);
-                    });
-        }
-    }
+    const int classes = this->classes(), batches = (images_ + micro_ - 1) / micro_;
+    auto work = [&] {
+        ops_.fill(engine_->threads, int64_t(images_) * classes * parameters_, 0.0f, rows);
+        for (int c = 0; c < classes; c++)
+            for (int first = 0; first < images_; first += micro_) {
+                float* row = rows + (int64_t(first) * classes + c) *
+                                        parameters_;  // of the first image; the next is classes rows further
+                reverse(first, micro_batch_at(first), unit_cotangents(c),
+                        [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
+                            ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, row + step.node.weight_offset,
+                                              row + step.node.bias_offset, classes * parameters_);
+                        });
+            }
+    };
+    replay(kJacobian, nullptr, nullptr, rows, work, int64_t(classes) * batches);
 }
 
 // Forward and jvp step by step, so that a convolution reads its input once for both.

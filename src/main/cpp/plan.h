@@ -68,6 +68,9 @@ public:
     using AtConv = std::function<void(const Step&, const Conv2d&, const float* x, const float* y_bar)>;
     void reverse(int first, int n, const float* cotangent, const AtConv& at);
 
+    // Cotangents for reverse, on the device: e_c of each of up to micro_batch() images.
+    const float* unit_cotangents(int c) const { return units_.as<float>() + classes() - 1 - c; }
+
     // At every linearised conv2d calls at(step, conv, x) for the images of the last forward, some at a time in order: inputs are kept.
     void each_input(const std::function<void(const Step&, const Conv2d&, const float* x)>& at);
 
@@ -76,14 +79,15 @@ public:
     const std::vector<Step>& steps() const { return steps_; }
     int max_batch() const { return max_batch_; }
     int micro_batch() const { return micro_; }
-    int images() const { return images_; }  // of the last forward; 0 before
+    int images() const { return images_; }          // of the last forward; 0 before
+    int64_t identity() const { return identity_; }  // no other plan ever has it
     int64_t image_floats() const { return int64_t(values_[0].c) * values_[0].h * values_[0].w; }
     int classes() const { return values_.back().c; }
     int64_t parameters() const { return parameters_; }
     int64_t statistics_floats() const;  // of statistics(); 0: there is no batch_norm
     int64_t own_bytes() const {
         return int64_t(kept_.bytes() + weights_.bytes() + deltas_.bytes() + argmax_.bytes() + statistics_.bytes() +
-                       scores_.bytes());
+                       scores_.bytes() + units_.bytes());
     }
     int64_t shared_bytes() const { return scratch_floats_ * int64_t(sizeof(float)); }
     std::string describe() const;
@@ -97,11 +101,13 @@ private:
     void place_buffers();
     std::vector<int> readers() const;
 
-    enum Verb { kForward, kJvp, kVjp, kPredict };
+    enum Verb { kForward, kJvp, kVjp, kJacobian, kPredict };
 
     const float* arrive(const float* images, int n);  // to the device
-    void replay(Verb verb, const void* in0, const void* in1, const void* out, const std::function<void()>& work) {
-        replays_.run(engine_->queue.get(), {verb, images_, in0, in1, out, engine_->scratch.as<void>()}, work);
+    void replay(Verb verb, const void* in0, const void* in1, const void* out, const std::function<void()>& work,
+                int64_t walks = 1) {
+        replays_.run(walks <= Replays::kMostWalks ? engine_->queue.get() : nullptr,
+                     {verb, images_, in0, in1, out, engine_->scratch.as<void>(), identity_}, work);
     }
     const float* to_pack(const lqf_vector* delta);  // null if it is packed
     void pack(const float* delta);
@@ -130,6 +136,7 @@ private:
     std::vector<Value> values_;
     std::vector<Step> steps_;  // live ones only
     std::vector<Step> fused_;  // live ones that a convolution has taken over
+    const int64_t identity_ = next_revision();
     int64_t parameters_;
     int max_batch_;
     int micro_;  // images that go through the network together: their values stay in cache; with batch_norm all of them
@@ -138,6 +145,7 @@ private:
     Memory kept_, weights_, deltas_, argmax_, statistics_;
     int64_t packed_delta_ = 0;  // revision of the vector in deltas_
     Memory scores_;             // of predict: f(x; w0) and J delta, [2, max_batch, C]
+    Memory units_;              // [micro_batch + 1, C], a one at the end of each row
     Replays replays_;           // of all verbs
 };
 

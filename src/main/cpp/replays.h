@@ -11,14 +11,18 @@ namespace lqf {
 
 class Replays {
 public:
+    // Walks back through a network that are worth a graph: some hundred kernels each, and a graph of more takes more memory than it saves time.
+    static constexpr int64_t kMostWalks = 512;
+
     // All that the work depends on except for the contents of memory: which verb, how many images, every address that its owner does not
-    // hold for life.
+    // hold for life, which plan (an address does not tell: another plan may get it later).
     struct Key {
         int verb, n;
         const void *in0, *in1, *out, *scratch;
+        int64_t plan;
         bool operator==(const Key& other) const {
             return verb == other.verb && n == other.n && in0 == other.in0 && in1 == other.in1 && out == other.out &&
-                   scratch == other.scratch;
+                   scratch == other.scratch && plan == other.plan;
         }
     };
 

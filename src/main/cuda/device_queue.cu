@@ -14,11 +14,9 @@ std::atomic<int64_t> allocations{0}, graphs{0};
 thread_local DeviceQueue* entered = nullptr;
 
 struct DeviceGraph final : Queue::Graph {
-    DeviceGraph(cudaGraph_t graph, const char* scratch) : scratch(scratch) {
-        CUDA_CHECK(cudaGraphInstantiate(&exec, graph, 0));
-    }
+    DeviceGraph(cudaGraphExec_t exec, const char* scratch) : exec(exec), scratch(scratch) {}
     ~DeviceGraph() override { cudaGraphExecDestroy(exec); }
-    cudaGraphExec_t exec{};
+    const cudaGraphExec_t exec;
     const char* const scratch;  // null: it uses none
 };
 
@@ -247,9 +245,16 @@ std::unique_ptr<Queue::Graph> DeviceQueue::capture(const std::function<void()>& 
         captured_scratch_ = false;
         const Graph recorded{record(work)};
         if (!recorded.graph) return nullptr;
-        if (missing_scratch_ == 0)
-            return std::make_unique<DeviceGraph>(recorded.graph, captured_scratch_ ? scratch_.data() : nullptr);
-        scratch(missing_scratch_);
+        if (missing_scratch_ > 0) {
+            scratch(missing_scratch_);
+            continue;
+        }
+        cudaGraphExec_t exec = nullptr;
+        if (cudaGraphInstantiate(&exec, recorded.graph, 0) != cudaSuccess) {  // no memory for it, say
+            cudaGetLastError();
+            return nullptr;
+        }
+        return std::make_unique<DeviceGraph>(exec, captured_scratch_ ? scratch_.data() : nullptr);
     }
 }
 

@@ -211,9 +211,9 @@ struct Loop {
     const size_t parameters = size_t(e.network.parameters);
     lqf_vector *w0 = e.vector(normals(parameters, 1)), *delta = e.vector(normals(parameters, 2)),
                *out = e.vector(Floats(kMany * kClasses)), *gradient = e.vector(Floats(parameters)),
-               *step = e.vector(Floats(parameters));
+               *step = e.vector(Floats(parameters)), *rows = e.vector(Floats(kMany * kClasses * parameters));
     lqf_plan* plan = nullptr;
-    lqf_factors* factors = nullptr;
+    lqf_factors *factors = nullptr, *growing = nullptr;  // inverted once; never
     const Floats a = normals(kMany * kImage, 3), b = normals(kMany * kImage, 4);
     Floats scores = Floats(kMany * kClasses);
     std::vector<float> all;
@@ -221,14 +221,15 @@ struct Loop {
     Loop() {
         OK(e.compile(w0, kMany, &plan));
         OK(lqf_factors_create(plan, LQF_EXPAND, &factors));
+        OK(lqf_factors_create(plan, LQF_EXPAND, &growing));
         OK(lqf_plan_forward(plan, a.data(), kImages));
         OK(lqf_factors_accumulate(factors, plan, 1, 0));
         OK(lqf_factors_invert(factors, 0.1, LQF_DAMPING_FACTORED));
     }
     ~Loop() {
         lqf_plan_destroy(plan);
-        lqf_factors_destroy(factors);
-        for (lqf_vector* v : {w0, delta, out, gradient, step}) lqf_vector_destroy(v);
+        for (lqf_factors* f : {factors, growing}) lqf_factors_destroy(f);
+        for (lqf_vector* v : {w0, delta, out, gradient, step, rows}) lqf_vector_destroy(v);
     }
     Loop(const Loop&) = delete;
 
@@ -243,11 +244,17 @@ struct Loop {
         OK(lqf_factors_precondition(factors, gradient, step));
         OK(lqf_vector_add(delta, -0.01f, step));
     }
+    void accumulate(lqf_plan* from) {
+        OK(lqf_factors_accumulate(growing, from, 0, 0));
+        OK(lqf_factors_accumulate(growing, from, 2, 7));
+    }
     void round() {
         for (const Floats* images : {&a, &b}) {
             forward(*images, kMany);
             verbs();
         }
+        OK(lqf_plan_jacobian(plan, rows));
+        accumulate(plan);
         for (const Floats* images : {&b, &a}) {
             OK(lqf_plan_predict(plan, delta, images->data(), kMany, scores.data()));
             all.insert(all.end(), scores.begin(), scores.end());
@@ -260,11 +267,30 @@ struct Loop {
     }
     Floats results(int rounds) {
         for (int i = 0; i < rounds; i++) round();
-        for (lqf_vector* v : {gradient, delta}) {
+        for (lqf_vector* v : {gradient, delta, rows}) {
             const Floats values = read(v);
             all.insert(all.end(), values.begin(), values.end());
         }
+        const Floats sums = grown();
+        all.insert(all.end(), sums.begin(), sums.end());
         return all;
+    }
+    // The factors of all layers, a double as two floats.
+    Floats grown() {
+        Floats halves;
+        int32_t layers = 0;
+        OK(lqf_factors_layers(growing, &layers));
+        for (int32_t i = 0; i < layers; i++) {
+            int32_t input = 0, output = 0;
+            OK(lqf_factors_sides(growing, i, &input, &output));
+            std::vector<double> sums(size_t(input * input + output * output));
+            OK(lqf_factors_read(growing, i, sums.data(), sums.data() + input * input));
+            for (const double sum : sums) {
+                halves.push_back(float(sum));
+                halves.push_back(float(sum - double(halves.back())));
+            }
+        }
+        return halves;
     }
 };
 
@@ -286,7 +312,7 @@ TEST_CASE("graphs and copies beside the computing change no bit") {
         Loop loop;
         const int64_t graphs = loop.e.counts().graphs;
         CHECK(same_bits(loop.results(3), expected));
-        CHECK(loop.e.counts().graphs == graphs + 3 * 10);
+        CHECK(loop.e.counts().graphs == graphs + 3 * 13);
     }
 }
 
@@ -298,6 +324,8 @@ TEST_CASE("what was done before is replayed: no launch from the host and no allo
             OK(lqf_plan_jvp(loop.plan, loop.delta, loop.out));
             OK(lqf_plan_vjp(loop.plan, loop.out, loop.gradient));
             OK(lqf_factors_precondition(loop.factors, loop.gradient, loop.step));
+            OK(lqf_plan_jacobian(loop.plan, loop.rows));
+            loop.accumulate(loop.plan);
         }
         for (int i = 0; i < 2; i++)
             OK(lqf_plan_predict(loop.plan, loop.delta, loop.b.data(), kMany, loop.scores.data()));
@@ -309,7 +337,7 @@ TEST_CASE("what was done before is replayed: no launch from the host and no allo
     const Queue::Counts after = loop.e.counts();
     CHECK(after.launches == before.launches);
     CHECK(after.allocations == before.allocations);
-    CHECK(after.graphs == before.graphs + 10);
+    CHECK(after.graphs == before.graphs + 16);
     CHECK(loop.e.bytes() == bytes);
 }
 
@@ -341,6 +369,48 @@ TEST_CASE("another address, batch, scratch or set of parameters is no replay of 
     OK(lqf_plan_destroy(larger));
     OK(lqf_vector_destroy(out));
     OK(lqf_vector_destroy(same));
+}
+
+TEST_CASE("factors of another plan, batch or number of probes are no replay of the old ones") {
+    auto grown = [] {
+        Loop loop;
+        auto accumulate = [&](lqf_plan* plan, int n) {
+            OK(lqf_plan_forward(plan, loop.b.data(), n));
+            loop.accumulate(plan);
+            OK(lqf_factors_accumulate(loop.growing, plan, 3, 7));
+        };
+        for (const int n : {kMany, 5, kMany}) accumulate(loop.plan, n);
+        for (const int seed : {1, 2}) {  // the second plan may have the addresses of the first
+            lqf_vector* w0 = loop.e.vector(normals(loop.parameters, uint64_t(seed)));
+            lqf_plan* plan = nullptr;
+            OK(loop.e.compile(w0, 6 + seed, &plan));
+            for (int i = 0; i < 2; i++) accumulate(plan, 5);
+            OK(lqf_plan_destroy(plan));
+            OK(lqf_vector_destroy(w0));
+        }
+        return loop.grown();
+    };
+    Floats expected;
+    {
+        const Setting refused("LQF_EMULATOR_CAPTURE", "refused");
+        expected = grown();
+    }
+    CHECK(same_bits(grown(), expected));
+}
+
+TEST_CASE("a graph without room is done without") {
+    auto results = [] {
+        Loop loop;
+        const int64_t graphs = loop.e.counts().graphs;
+        const Floats all = loop.results(1);
+        return std::pair(all, loop.e.counts().graphs - graphs);
+    };
+    const auto [expected, graphs] = results();
+    CHECK(graphs > 0);
+    const Setting none("LQF_EMULATOR_CAPTURE", "no-memory");
+    const auto [all, none_replayed] = results();
+    CHECK(same_bits(all, expected));
+    CHECK(none_replayed == 0);
 }
 
 TEST_CASE("a copy waits where all pinned memory is on its way") {

@@ -6,7 +6,7 @@
 //   LQF_EMULATOR_MEMORY   bytes of device memory (default: 64 GiB, more than a test asks for)
 //   LQF_EMULATOR_STREAMS  when the work of streams is done (streams.cpp): now (default), late, copies-first, kernels-first,
 //                         random
-//   LQF_EMULATOR_CAPTURE  refused: no stream lets itself be captured
+//   LQF_EMULATOR_CAPTURE  refused: no stream lets itself be captured; no-memory: what was captured finds no room to be replayed from
 #ifndef LQF_EMULATOR_RUNTIME_H
 #define LQF_EMULATOR_RUNTIME_H
 

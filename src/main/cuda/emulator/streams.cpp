@@ -291,10 +291,14 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 
 // ---- graphs -----------------------------------------------------------------------------------------------------------------------
 
+static bool capture_setting_is(const char* value) {
+    const char* setting = std::getenv("LQF_EMULATOR_CAPTURE");
+    return setting && std::string(setting) == value;
+}
+
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
     const Lock lock(streams().mutex);
-    const char* setting = std::getenv("LQF_EMULATOR_CAPTURE");
-    if (!stream || stream->capture || captured_here || (setting && std::string(setting) == "refused"))
+    if (!stream || stream->capture || captured_here || capture_setting_is("refused"))
         return cudaErrorStreamCaptureUnsupported;
     stream->capture = std::make_shared<Capture>();
     stream->capture->origin = stream;
@@ -320,6 +324,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
+    if (capture_setting_is("no-memory")) return cudaErrorMemoryAllocation;
     *exec = new GraphExec{graph->nodes};
     return cudaSuccess;
 }
