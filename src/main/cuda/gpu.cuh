@@ -126,12 +126,20 @@ void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_
     });
 }
 #else
+template <typename T>
+const void* pointer_of(const T& argument) {
+    if constexpr (std::is_pointer_v<T>)
+        return argument;
+    else
+        return nullptr;
+}
 template <typename... P, typename... A>
 void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
             A... arguments) {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
     launches++;
-    emulator::launch(stream, name, grid, block, shared_bytes, [=] { kernel(static_cast<P>(arguments)...); });
+    emulator::launch(stream, name, grid, block, shared_bytes, {pointer_of<P>(arguments)...},
+                     [=] { kernel(static_cast<P>(arguments)...); });
 }
 #endif
 // Template kernels in parentheses: LQF_LAUNCH((kernel<8>), ...).

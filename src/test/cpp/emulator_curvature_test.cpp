@@ -54,7 +54,8 @@ public:
     Floats in_layout(int n, int c, int h, int w, const Floats& plain) {
         const int b = ops.channel_block;
         const Array<float> x(ops, Floats(size_t(n) * size_t((c + b - 1) / b * b) * size_t(h) * size_t(w), NAN));
-        ops.import_images(threads, n, c, h, w, plain.data(), x.data());
+        const Array<float> images(ops, plain);
+        ops.import_images(threads, n, c, h, w, images.data(), x.data());
         return x.read();
     }
 };

@@ -76,8 +76,11 @@ bool is_pinned_memory(const void* address, size_t bytes) { return holds(pinned()
 size_t shared_bytes_limit() { return card().shared_kib << 10; }
 
 void launch(Stream* stream, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
-            std::function<void()> body) {
+            const std::vector<const void*>& pointers, std::function<void()> body) {
     enqueue(stream, Work::kernel, [=] {
+        for (const void* pointer : pointers)
+            if (pointer && !is_device_memory(pointer, 0))  // the end of an allocation may be where nothing is
+                fault("%s: its argument %p points to no memory of the device", kernel, pointer);
         auto thread = [](void* closure) { (*static_cast<const std::function<void()>*>(closure))(); };
         run(kernel, grid, block, shared_bytes, thread, const_cast<std::function<void()>*>(&body));
     });

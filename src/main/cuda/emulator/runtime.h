@@ -11,6 +11,7 @@
 #define LQF_EMULATOR_RUNTIME_H
 
 #include <functional>
+#include <vector>
 
 #include "machine.h"
 
@@ -58,7 +59,9 @@ cudaError_t outside_of_capture();
 size_t shared_bytes_limit();                               // of a block, on the card this pretends to be
 bool is_device_memory(const void* address, size_t bytes);  // all of them in one allocation
 bool is_pinned_memory(const void* address, size_t bytes);
-void launch(Stream* stream, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes, std::function<void()> body);
+// pointers: the kernel's arguments that are some; null: none.
+void launch(Stream* stream, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
+            const std::vector<const void*>& pointers, std::function<void()> body);
 }  // namespace lqf::emulator
 
 using cudaStream_t = lqf::emulator::Stream*;

@@ -221,6 +221,17 @@ TEST_CASE("a capture refuses what waits, allocates or comes from outside, and sa
     CHECK(cudaStreamBeginCapture(p.compute, cudaStreamCaptureModeThreadLocal) == cudaErrorStreamCaptureUnsupported);
 }
 
+TEST_CASE("a kernel is given no memory of the host, and none that was freed") {
+    Pipeline p;
+    const float host[kFloats] = {};
+    CHECK_THROWS_WITH_AS(LQF_LAUNCH(double_kernel, dim3(1), dim3(kFloats), 0, p.compute, host, p.y),
+                         doctest::Contains("points to no memory of the device"), std::runtime_error);
+    float* gone = p.y;
+    CUDA_CHECK(cudaFree(p.y));
+    p.y = nullptr;
+    CHECK_THROWS(LQF_LAUNCH(double_kernel, dim3(1), dim3(kFloats), 0, p.compute, p.x, gone));
+}
+
 TEST_CASE("only pinned memory is copied beside the host's work") {
     Pipeline p;
     float pageable[kFloats] = {};

@@ -77,7 +77,9 @@ public record Trial(Backbone net, int n, float[] images, float[] delta, float[] 
     return on(engine, plan, n);
   }
 
-  /** What a plan gives, the images being split into batches of these sizes. */
+  /**
+   * What a plan gives, the images being split into batches of these sizes. What it sets was NaN.
+   */
   public Verbs on(Engine engine, Plan plan, int... batches) {
     int classes = plan.classes();
     double[] outputs = new double[n * classes];
@@ -90,10 +92,10 @@ public record Trial(Backbone net, int n, float[] images, float[] delta, float[] 
         try (DeviceVector out = engine.vector(part.cotangent.length);
             DeviceVector bar = engine.vector(part.cotangent)) {
           plan.forward(part.images, count);
-          plan.outputs(out);
+          plan.outputs(out.fill(Float.NaN));
           System.arraycopy(
               Numbers.widen(out.toArray()), 0, outputs, from * classes, count * classes);
-          plan.jvp(direction, out);
+          plan.jvp(direction, out.fill(Float.NaN));
           System.arraycopy(Numbers.widen(out.toArray()), 0, jvp, from * classes, count * classes);
           plan.vjp(bar, gradient);
         }

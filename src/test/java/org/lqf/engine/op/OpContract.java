@@ -127,7 +127,7 @@ abstract class OpContract {
     Trial part = trial.part(0, n);
     try (Engine engine = Engine.open(device, 2);
         Plan plan = engine.compile(trial.net(), 3);
-        DeviceVector rows = engine.vector((long) n * classes * parameters).fill(7);
+        DeviceVector rows = engine.vector((long) n * classes * parameters).fill(Float.NaN);
         DeviceVector gradient = engine.vector(trial.delta());
         DeviceVector bar = engine.vector(part.cotangent())) {
       plan.forward(part.images(), n);
