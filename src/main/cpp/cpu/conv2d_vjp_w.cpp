@@ -236,15 +236,17 @@ private:
     int in_blocks_, out_blocks_;  // of a part, at most
 };
 
-void add_bias_gradient(const Conv2d& c, int block, const float* y_bar, float* b_bar, int64_t image_stride) {
-    const int64_t pixels = int64_t(c.oh) * c.ow;
-    const int lanes = std::min(kBlock, c.oc - block * kBlock);
-    for (int image = 0; image < c.n; ++image) {
-        float sum[kBlock] = {};
-        kernels().sum_pixels(y_bar + (int64_t(image) * blocks_of(c.oc) + block) * pixels * kBlock, pixels, sum);
-        float* target = b_bar + image * image_stride + block * kBlock;
-        for (int o = 0; o < lanes; ++o) target[o] += sum[o];
-    }
+// An image's sum of each block is a task of its own: few channels make few blocks.
+void add_bias_gradient(Threads& threads, const Conv2d& c, const float* y_bar, float* b_bar, int64_t image_stride) {
+    const int64_t pixels = int64_t(c.oh) * c.ow, tasks = int64_t(c.n) * blocks_of(c.oc);
+    float* sums = threads.shared_scratch(size_t(tasks * kBlock));
+    threads.each(tasks, [&](int64_t task, int) {
+        float* sum = sums + task * kBlock;
+        std::fill_n(sum, kBlock, 0.0f);
+        kernels().sum_pixels(y_bar + task * pixels * kBlock, pixels, sum);
+    });
+    for (int image = 0; image < c.n; ++image, sums += int64_t(blocks_of(c.oc)) * kBlock)
+        for (int o = 0; o < c.oc; ++o) b_bar[image * image_stride + o] += sums[o];
 }
 
 }  // namespace
@@ -252,8 +254,7 @@ void add_bias_gradient(const Conv2d& c, int block, const float* y_bar, float* b_
 void conv2d_vjp_w(Threads& threads, const Conv2d& c, const float* x, const float* y_bar, float* w_bar, float* b_bar,
                   int64_t image_stride) {
     Gradient(c, x, y_bar, w_bar, image_stride).run(threads);
-    threads.each(blocks_of(c.oc),
-                 [&](int64_t block, int) { add_bias_gradient(c, int(block), y_bar, b_bar, image_stride); });
+    add_bias_gradient(threads, c, y_bar, b_bar, image_stride);
 }
 
 }  // namespace lqf::cpu
