@@ -3,6 +3,7 @@
 // with E[u u^T] = I: e_1 ... e_C summed (exact) or Rademacher probes. Labels and residuals never enter.
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "plan.h"
 #include "replays.h"
@@ -16,8 +17,10 @@ struct Layer {
     std::string name;
     int64_t weight_offset, bias_offset;
     int64_t in1, oc;                   // sides of a and gamma
-    Memory a, gamma;                   // double; the mean factors are a / divisor and gamma / divisor
-    double divisor = 1;                // the number of images, or 1 after a write
+    double square;                     // of the layer's unit: gamma is by delta, kron_output's by the weights
+    Memory a, gamma;                   // double; the mean factors are a / a_divisor and gamma / gamma_divisor
+    double a_divisor = 1;              // the number of images, or 1 after a write
+    double gamma_divisor = 1;          // the same over square, or 1
     int64_t gamma_offset;              // of this layer's gamma in the sums of one image
     Memory left, right;                // factored: the damped inverses; exact: eigenvectors as rows
     Memory left_values, right_values;  // exact: eigenvalues, double
@@ -102,6 +105,7 @@ Factors::Factors(const Plan& plan, bool reduce)
         layer.bias_offset = step.node.bias_offset;
         layer.in1 = step.conv.patch() + 1;
         layer.oc = step.conv.oc;
+        layer.square = double(step.conv.unit) * step.conv.unit;
         layer.gamma_offset = gamma_entries_;
         gamma_entries_ += layer.oc * layer.oc;
         for (auto [memory, side] : {std::pair{&layer.a, layer.in1}, std::pair{&layer.gamma, layer.oc}}) {
@@ -118,10 +122,13 @@ void Factors::check_layers(const Plan& plan) const {
     for (const Step& step : plan.steps()) {
         if (!is_factored(step)) continue;
         bool same = index < layers_.size() && layers_[index].weight_offset == step.node.weight_offset &&
-                    layers_[index].in1 == step.conv.patch() + 1 && layers_[index].oc == step.conv.oc;
-        LQF_CHECK(same,
-                  "layer \"%s\" is not among the factors: create them from a plan that linearises the same layers",
-                  step.name.c_str());
+                    layers_[index].in1 == step.conv.patch() + 1 && layers_[index].oc == step.conv.oc &&
+                    layers_[index].square == double(step.conv.unit) * step.conv.unit;
+        LQF_CHECK(
+            same,
+            "layer \"%s\" is not among the factors: create them from a plan that linearises the same layers in the "
+            "same units",
+            step.name.c_str());
         index++;
     }
     LQF_CHECK(index == layers_.size(), "the plan does not linearise \"%s\", the factors do: create them from this plan",
@@ -137,14 +144,17 @@ void Factors::accumulate(Plan& plan, int probes, uint64_t seed) {
     check_layers(plan);
     damping_ = 0;
     for (Layer& layer : layers_) {
-        if (layer.divisor == double(samples_)) continue;  // unless it was written
-        for (const Memory* sum : {&layer.a, &layer.gamma})
-            ops_.scale_doubles(engine_->threads, int64_t(sum->bytes() / sizeof(double)),
-                               double(samples_) / layer.divisor, sum->as<double>());
+        if (layer.a_divisor == double(samples_)) continue;  // unless it was written
+        for (auto [sum, factor] : {std::pair{&layer.a, double(samples_) / layer.a_divisor},
+                                   std::pair{&layer.gamma, double(samples_) / layer.square / layer.gamma_divisor}})
+            ops_.scale_doubles(engine_->threads, int64_t(sum->bytes() / sizeof(double)), factor, sum->as<double>());
     }
     if (!layers_.empty()) add_images(plan, probes, seed);
     samples_ += plan.images();
-    for (Layer& layer : layers_) layer.divisor = double(samples_);
+    for (Layer& layer : layers_) {
+        layer.a_divisor = double(samples_);
+        layer.gamma_divisor = double(samples_) / layer.square;
+    }
 }
 
 void Factors::add_images(Plan& plan, int probes, uint64_t seed) {
@@ -209,9 +219,9 @@ void Factors::accumulate_outputs(Plan& plan, int group, int probes) {
 
 // Balances the damping of the two factors: pi^2 is the mean eigenvalue of A over that of Gamma (Martens & Grosse 2015, section 6.3).
 double Factors::pi(const Layer& layer) const {
-    const double a = ops_.trace(engine_->threads, layer.in1, layer.a.as<double>(), layer.divisor) / double(layer.in1);
+    const double a = ops_.trace(engine_->threads, layer.in1, layer.a.as<double>(), layer.a_divisor) / double(layer.in1);
     const double gamma =
-        ops_.trace(engine_->threads, layer.oc, layer.gamma.as<double>(), layer.divisor) / double(layer.oc);
+        ops_.trace(engine_->threads, layer.oc, layer.gamma.as<double>(), layer.gamma_divisor) / double(layer.oc);
     return a > 0 && gamma > 0 ? std::sqrt(a / gamma) : 1.0;
 }
 
@@ -241,14 +251,15 @@ void Factors::invert(double damping, bool exact) {
                              layer.right.as<float>(), layer.left_values.as<double>(), layer.right_values.as<double>(),
                              layer.scratch.as<float>()});
         const double pi = exact ? 1 : this->pi(layer), root = std::sqrt(damping);
-        auto add = [&](const char* factor, int64_t side, const Memory& m, double shift, Memory& out, Memory& values) {
+        auto add = [&](const char* factor, int64_t side, const Memory& m, double divisor, double shift, Memory& out,
+                       Memory& values) {
             tasks.push_back({&layer,
                              factor,
-                             {side, m.as<double>(), layer.divisor, shift, out.as<float>()},
-                             {side, m.as<double>(), layer.divisor, out.as<float>(), values.as<double>()}});
+                             {side, m.as<double>(), divisor, shift, out.as<float>()},
+                             {side, m.as<double>(), divisor, out.as<float>(), values.as<double>()}});
         };
-        add("input", layer.in1, layer.a, pi * root, layer.right, layer.right_values);
-        add("output", layer.oc, layer.gamma, root / pi, layer.left, layer.left_values);
+        add("input", layer.in1, layer.a, layer.a_divisor, pi * root, layer.right, layer.right_values);
+        add("output", layer.oc, layer.gamma, layer.gamma_divisor, root / pi, layer.left, layer.left_values);
     }
     std::stable_sort(tasks.begin(), tasks.end(),
                      [](const Task& a, const Task& b) { return a.inverse.side > b.inverse.side; });
@@ -285,10 +296,11 @@ void Factors::precondition(const float* gradient, float* step) {
 
 void Factors::read(int index, double* a, double* gamma) const {
     const Layer& layer = layers_[size_t(index)];
-    for (auto [target, source] : {std::pair{a, &layer.a}, std::pair{gamma, &layer.gamma}}) {
+    for (auto [target, source, divisor] :
+         {std::tuple{a, &layer.a, layer.a_divisor}, std::tuple{gamma, &layer.gamma, layer.gamma_divisor}}) {
         if (!target) continue;
         ops_.copy_out(target, source->as<double>(), source->bytes());
-        for (size_t i = 0; i < source->bytes() / sizeof(double); i++) target[i] /= layer.divisor;
+        for (size_t i = 0; i < source->bytes() / sizeof(double); i++) target[i] /= divisor;
     }
 }
 
@@ -297,7 +309,7 @@ void Factors::write(int index, int64_t samples, const double* a, const double* g
     damping_ = 0;
     samples_ = samples;
     Layer& layer = layers_[size_t(index)];
-    layer.divisor = 1;
+    layer.a_divisor = layer.gamma_divisor = 1;
     ops_.copy_in(layer.a.as<double>(), a, layer.a.bytes());
     ops_.copy_in(layer.gamma.as<double>(), gamma, layer.gamma.bytes());
 }

@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define LQF_ABI_VERSION 3
+#define LQF_ABI_VERSION 4
 
 /* Status of a call. */
 #define LQF_OK 0
@@ -74,7 +74,9 @@ typedef struct lqf_node {
     int32_t padding;
     int32_t pad_before; /* subsample: zero channels in front of and behind the input's */
     int32_t pad_after;
-    int32_t linearised;    /* layers with parameters: 1 if they are displaced by delta, 0 if frozen at w0 */
+    int32_t linearised; /* layers with parameters: 1 if they are displaced by delta, 0 if frozen at w0 */
+    float
+        unit; /* linearised conv2d, linear: delta's entries count in it, w = w0 + unit delta; a power of two, so that nothing is rounded */
     float slope;           /* leaky_relu: factor for z <= 0, >= 0 */
     int64_t weight_offset; /* into the parameters, in floats: weights [out, in, kh, kw]; batch_norm: gamma [channels] */
     int64_t bias_offset;   /* bias [out]; batch_norm: beta [channels] */
@@ -143,6 +145,8 @@ LQF_API int32_t lqf_vector_dot(lqf_vector* a, lqf_vector* b, double* result);   
 
 /* nodes [count]; names: count names, each ended by '\n' (used in messages); image [channels, height, width];
  * parameters [P] = w0, copied.
+ * J is the derivative by delta, each layer's in its unit: with U = diag(unit) what jvp, vjp, jacobian, predict and factors mean by J is
+ * (df/dw) U, and ||delta|| is the norm of the weights' displacement in which a layer of a large unit moves cheaply.
  * A plan with batch_norm is for training at the current weights: all its images go through it layer by layer, an image's result depends
  * on those beside it, and of the verbs there are forward, outputs, statistics and vjp. */
 LQF_API int32_t lqf_plan_compile(lqf_engine* engine, const lqf_node* nodes, int32_t count, const char* names,
@@ -177,6 +181,9 @@ LQF_API int32_t lqf_plan_jvp(lqf_plan* plan, lqf_vector* delta, lqf_vector* out)
 
 /* gradient [P] += J^T cotangent [n, C], image by image in order. Entries of frozen layers are left as they are. */
 LQF_API int32_t lqf_plan_vjp(lqf_plan* plan, lqf_vector* cotangent, lqf_vector* gradient);
+
+/* out [P] = unit * delta, the displacement of the weights; zero for frozen layers. out is not delta. */
+LQF_API int32_t lqf_plan_displacement(lqf_plan* plan, lqf_vector* delta, lqf_vector* out);
 
 /* rows [n, C, P] = the Jacobian of every image (zero for frozen layers). */
 LQF_API int32_t lqf_plan_jacobian(lqf_plan* plan, lqf_vector* rows);

@@ -27,7 +27,9 @@ struct Conv2d {
     int n, ic, ih, iw, oc, oh, ow, kh, kw, stride, pad;
     // The most outputs a side of a tile in Winograd's minimal filtering: 2 or 4, or 0 for sums as the formula has them. A back end may do less.
     int winograd = 2;
-    int precision = LQF_FP32;                                          // of the products; sums are fp32
+    int precision = LQF_FP32;  // of the products; sums are fp32
+    // Of delta and w_bar: conv2d_pack packs unit * w, unit * b, and conv2d_vjp_w adds unit times the gradient. A power of two: exact.
+    float unit = 1;
     constexpr int64_t patch() const { return int64_t(ic) * kh * kw; }  // length of an input patch, the inner dimension
 };
 
@@ -82,7 +84,7 @@ struct KronLayer {
 };
 
 // Of this table. A library that was built apart must have the same one: raise it with every change of an entry's meaning or arguments.
-constexpr int32_t kOpsVersion = 4;
+constexpr int32_t kOpsVersion = 5;
 
 struct Ops {
     const char* name;
@@ -109,7 +111,7 @@ struct Ops {
     // ---- conv2d. Weights are packed once and used many times; what a packed buffer holds is the back end's business.
     size_t (*conv2d_packed_floats)(const Conv2d&);
     void (*conv2d_pack)(Threads&, const Conv2d&, const float* w, const float* b,
-                        float* packed);                                                      // for the next three
+                        float* packed);  // for the next three, unit times
     void (*conv2d_pack_transposed)(Threads&, const Conv2d&, const float* w, float* packed);  // for conv2d_vjp_x
     // y = epilogue(conv(x, w0))
     void (*conv2d)(Threads&, const Conv2d&, const float* x, const float* w0, const Epilogue&, float* y);
@@ -121,7 +123,7 @@ struct Ops {
                             const float* delta, const Epilogue&, const float* residual_dot, float* y, float* y_dot);
     // x_bar = epilogue(transposed conv of y_bar); w0 packed by conv2d_pack_transposed
     void (*conv2d_vjp_x)(Threads&, const Conv2d&, const float* y_bar, const float* w0, const Epilogue&, float* x_bar);
-    // w_bar [oc,ic,kh,kw] += sum_t y_bar_t patch_t^T, b_bar [oc] += sum_t y_bar_t. Image i goes to w_bar + i * image_stride (and b_bar
+    // w_bar [oc,ic,kh,kw] += unit sum_t y_bar_t patch_t^T, b_bar [oc] += unit sum_t y_bar_t. Image i goes to w_bar + i * image_stride (and b_bar
     // likewise): 0 sums the batch, P or more gives one Jacobian row an image.
     void (*conv2d_vjp_w)(Threads&, const Conv2d&, const float* x, const float* y_bar, float* w_bar, float* b_bar,
                          int64_t image_stride);

@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace lqf {
@@ -123,6 +124,7 @@ Step Plan::step_of(const lqf_node& node, int index, const std::string& name) {
     };
     Value out;
     out.c = in.c, out.h = in.h, out.w = in.w;
+    int exponent = 0;
     auto window = [&](int kernel_h, int kernel_w, int stride, int pad) {
         if (kernel_h < 1 || kernel_w < 1 || stride < 1 || pad < 0)
             throw fail(format("kernel %dx%d, stride %d, padding %d", kernel_h, kernel_w, stride, pad));
@@ -142,6 +144,10 @@ Step Plan::step_of(const lqf_node& node, int index, const std::string& name) {
             out.c = node.out_channels;
             step.conv = Conv2d{0, in.c, in.h, in.w, out.c, out.h, out.w, kh, kw, stride, pad, engine_->winograd};
             step.conv.precision = engine_->precision;
+            step.conv.unit = node.unit;
+            if (node.linearised &&
+                !(node.unit > 0 && std::isnormal(node.unit) && std::frexp(node.unit, &exponent) == 0.5f))
+                throw fail(format("unit %g, expected a power of two", double(node.unit)));
             int64_t weights = step.conv.patch() * out.c;
             if (node.weight_offset < 0 || node.bias_offset < 0 || node.weight_offset + weights > parameters_ ||
                 node.bias_offset + out.c > parameters_)
@@ -380,7 +386,9 @@ void Plan::set_parameters(const lqf_vector* parameters) {
         if (!has_weights(step.node)) continue;
         const float* w = parameters->data() + step.node.weight_offset;
         const float* b = parameters->data() + step.node.bias_offset;
-        ops_.conv2d_pack(engine_->threads, step.conv, w, b, weights_.as<float>() + step.w0);
+        Conv2d conv = step.conv;
+        conv.unit = 1;
+        ops_.conv2d_pack(engine_->threads, conv, w, b, weights_.as<float>() + step.w0);
         if (values_[size_t(step.in0)].tangent)
             ops_.conv2d_pack_transposed(engine_->threads, step.conv, w, weights_.as<float>() + step.w0_transposed);
     }
@@ -636,6 +644,17 @@ void Plan::vjp(const float* cotangent, float* gradient) {
     });
 }
 
+void Plan::displacement(const float* delta, float* out) {
+    Threads& threads = engine_->threads;
+    ops_.fill(threads, parameters_, 0.0f, out);
+    for (const Step& step : steps_) {
+        if (!has_weights(step.node) || !step.node.linearised) continue;
+        ops_.axpy(threads, step.conv.patch() * step.conv.oc, step.conv.unit, delta + step.node.weight_offset,
+                  out + step.node.weight_offset);
+        ops_.axpy(threads, step.conv.oc, step.conv.unit, delta + step.node.bias_offset, out + step.node.bias_offset);
+    }
+}
+
 void Plan::jacobian(float* rows) {
     const int classes = this->classes(), batches = (images_ + micro_ - 1) / micro_;
     auto work = [&] {
@@ -880,6 +899,16 @@ int32_t lqf_plan_vjp(lqf_plan* plan, lqf_vector* cotangent, lqf_vector* gradient
         check_vector(cotangent, &p.engine(), int64_t(p.images()) * p.classes(), "cotangent");
         check_vector(gradient, &p.engine(), p.parameters(), "gradient");
         p.vjp(cotangent->data(), gradient->writable());
+    });
+}
+
+int32_t lqf_plan_displacement(lqf_plan* plan, lqf_vector* delta, lqf_vector* out) {
+    return with(plan, [&](Plan& p) {
+        check_no_batch_norm(p, "displacement");
+        check_vector(delta, &p.engine(), p.parameters(), "delta");
+        check_vector(out, &p.engine(), p.parameters(), "out");
+        LQF_CHECK(out != delta, "out is delta");
+        p.displacement(delta->data(), out->writable());
     });
 }
 

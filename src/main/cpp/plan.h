@@ -59,6 +59,7 @@ public:
     void statistics(float* out);
     void jvp(const lqf_vector* delta, float* out);
     void vjp(const float* cotangent, float* gradient);
+    void displacement(const float* delta, float* out);
     void jacobian(float* rows);
     void predict(const lqf_vector* delta, const float* images, int n, float* scores);
     void predict_on_device(const lqf_vector* delta, const float* images, int n, float* scores);

@@ -1,4 +1,4 @@
-// conv2d_vjp_w: w_bar += sum_t y_bar_t patch_t^T, b_bar += sum_t y_bar_t, images in order.
+// conv2d_vjp_w: w_bar += unit sum_t y_bar_t patch_t^T, b_bar += unit sum_t y_bar_t, images in order.
 //
 // Two stages, no atomics: the sum over one image's pixels for every weight goes to scratch [image][oc][taps][blocks][4], for as many images
 // as fit, then the images' sums are added one after the other: the same bits for any split into batches. A block of the first makes 64
@@ -136,11 +136,11 @@ __global__ void add_images_kernel(Conv2d c, const float* sums, float* w_bar, int
     if (channel >= c.ic) return;
     float* target = w_bar + (int64_t(o) * c.ic + channel) * taps + quad / blocks_of(c.ic);
     if (image_stride != 0) {
-        for (int image = 0; image < c.n; image++) target[image * image_stride] += sums[image * image_sums + i];
+        for (int image = 0; image < c.n; image++) target[image * image_stride] += c.unit * sums[image * image_sums + i];
         return;
     }
     float sum = *target;
-    for (int image = 0; image < c.n; image++) sum += sums[image * image_sums + i];
+    for (int image = 0; image < c.n; image++) sum += c.unit * sums[image * image_sums + i];
     *target = sum;
 }
 
@@ -168,7 +168,7 @@ __global__ void bias_kernel(Conv2d c, const float* y_bar, float* b_bar, int64_t 
         if (thread < kBlock && block * kBlock + thread < c.oc) {
             float total = 0;
             for (int warp = 0; warp < kBlockThreads / 32; warp++) total += s.sums[warp][thread];
-            b_bar[image * image_stride + block * kBlock + thread] += total;
+            b_bar[image * image_stride + block * kBlock + thread] += c.unit * total;
         }
         __syncthreads();
     }

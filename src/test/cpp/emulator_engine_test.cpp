@@ -44,6 +44,7 @@ struct Network {
 
     lqf_node& add(int op, int kernel, int stride, int padding) {
         lqf_node n{};
+        n.unit = 1;
         n.op = op, n.input0 = int(nodes.size()) - 1, n.input1 = -1, n.linearised = 1;
         n.kernel_h = n.kernel_w = kernel, n.stride = stride, n.padding = padding;
         nodes.push_back(n);

@@ -11,6 +11,7 @@ namespace lqf::testing {
 
 inline lqf_node node(int op, int in0, int in1 = -1) {
     lqf_node n{};
+    n.unit = 1;
     n.op = op, n.input0 = in0, n.input1 = in1, n.kernel_h = n.kernel_w = n.stride = 1, n.linearised = 1;
     return n;
 }

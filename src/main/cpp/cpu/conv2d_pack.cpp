@@ -18,7 +18,8 @@ size_t conv2d_packed_floats(const Conv2d& c) {
 
 void conv2d_pack(Threads& threads, const Conv2d& c, const float* w, const float* b, float* packed) {
     std::fill_n(packed, bias_floats(c), 0.0f);
-    if (b) std::memcpy(packed, b, c.oc * sizeof(float));
+    if (b)
+        for (int o = 0; o < c.oc; ++o) packed[o] = c.unit * b[o];
     const int taps = c.kh * c.kw, outputs = winograd_outputs(c);
     float* const first = packed + bias_floats(c);
     threads.each(int64_t(blocks_of(c.oc)) * blocks_of(c.ic), [&](int64_t task, int) {
@@ -26,7 +27,8 @@ void conv2d_pack(Threads& threads, const Conv2d& c, const float* w, const float*
         const int channels = std::min(kBlock, c.ic - in), lanes = std::min(kBlock, c.oc - out);
         alignas(64) float winograd[kHeldFloats];
         float* held = outputs ? winograd : first + out * c.patch() + int64_t(in) * kBlock * taps;
-        kernels().to_lanes(w + int64_t(out) * c.patch() + int64_t(in) * taps, c.patch(), lanes, channels, taps, held);
+        kernels().to_lanes(w + int64_t(out) * c.patch() + int64_t(in) * taps, c.patch(), lanes, channels, taps, c.unit,
+                           held);
         if (outputs)
             winograd_pack(outputs, held, int64_t(channels) * kBlock, in, c.ic, out / kBlock, blocks_of(c.oc), first);
     });

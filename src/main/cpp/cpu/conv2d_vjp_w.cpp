@@ -209,16 +209,17 @@ private:
     int64_t offset(const Part& part, int out, int in) const {
         return (int64_t(part.out_block + out) * kBlock * c_.ic + (part.in_block + in) * kBlock) * taps();
     }
+    // Sums are held in units of 1: a unit is a power of two, so that no bit is lost on the way in and out.
     void read(const Part& part, const float* w_bar, float* to) const {
         for (int b = 0; b < part.blocks; ++b)
             for (int i = 0; i < part.in_blocks; ++i)
                 k_.to_lanes(w_bar + offset(part, b, i), c_.patch(), lanes(part, b), channels(part.in_block + i), taps(),
-                            to + held(b, i));
+                            1 / c_.unit, to + held(b, i));
     }
     void write(const Part& part, const float* from, float* w_bar) const {
         for (int b = 0; b < part.blocks; ++b)
             for (int i = 0; i < part.in_blocks; ++i)
-                k_.from_lanes(from + held(b, i), lanes(part, b), channels(part.in_block + i), taps(),
+                k_.from_lanes(from + held(b, i), lanes(part, b), channels(part.in_block + i), taps(), c_.unit,
                               w_bar + offset(part, b, i), c_.patch());
     }
 
@@ -246,7 +247,7 @@ void add_bias_gradient(Threads& threads, const Conv2d& c, const float* y_bar, fl
         kernels().sum_pixels(y_bar + task * pixels * kBlock, pixels, sum);
     });
     for (int image = 0; image < c.n; ++image, sums += int64_t(blocks_of(c.oc)) * kBlock)
-        for (int o = 0; o < c.oc; ++o) b_bar[image * image_stride + o] += sums[o];
+        for (int o = 0; o < c.oc; ++o) b_bar[image * image_stride + o] += c.unit * sums[o];
 }
 
 }  // namespace

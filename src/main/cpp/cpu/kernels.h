@@ -118,8 +118,8 @@ struct Kernels {
 
     // Weights of up to 16 outputs, rows[lane * row + channel * taps + tap], to and from held[tap][channel][16]. Lanes beyond lanes are set to
     // zero, and not given back.
-    void (*to_lanes)(const float* rows, int64_t row, int lanes, int channels, int taps, float* held);
-    void (*from_lanes)(const float* held, int lanes, int channels, int taps, float* rows, int64_t row);
+    void (*to_lanes)(const float* rows, int64_t row, int lanes, int channels, int taps, float factor, float* held);
+    void (*from_lanes)(const float* held, int lanes, int channels, int taps, float factor, float* rows, int64_t row);
 
     // Batch norm of a channel block. sums [2][16]: of a, and of a * b, over the pixels; b may be a
     void (*pair_sums)(const float* a, const float* b, int64_t pixels, double* sums);

@@ -15,8 +15,10 @@ struct HeldPosition {
     }
 };
 
-static void to_lanes(const float* rows, int64_t row, int lanes, int channels, int taps, float* held) {
+// held = factor * rows
+static void to_lanes(const float* rows, int64_t row, int lanes, int channels, int taps, float factor, float* held) {
     const int count = channels * taps;
+    const Block factors = broadcast(factor);
     HeldPosition position{channels, taps};
     int i = 0;
     if (lanes == cpu::kBlock) {
@@ -26,16 +28,18 @@ static void to_lanes(const float* rows, int64_t row, int lanes, int channels, in
             for (int k = 0; k < cpu::kBlock; ++k) block[k] = load(rows + k * row + i);
             transpose(block);
 #pragma GCC unroll 16
-            for (int k = 0; k < cpu::kBlock; ++k, position.next()) store(held + position.at, block[k]);
+            for (int k = 0; k < cpu::kBlock; ++k, position.next()) store(held + position.at, mul(factors, block[k]));
         }
     }
     for (; i < count; ++i, position.next()) {
-        for (int k = 0; k < cpu::kBlock; ++k) held[position.at + k] = k < lanes ? rows[k * row + i] : 0;
+        for (int k = 0; k < cpu::kBlock; ++k) held[position.at + k] = k < lanes ? factor * rows[k * row + i] : 0;
     }
 }
 
-static void from_lanes(const float* held, int lanes, int channels, int taps, float* rows, int64_t row) {
+// rows = factor * held
+static void from_lanes(const float* held, int lanes, int channels, int taps, float factor, float* rows, int64_t row) {
     const int count = channels * taps;
+    const Block factors = broadcast(factor);
     HeldPosition position{channels, taps};
     int i = 0;
     if (lanes == cpu::kBlock) {
@@ -45,11 +49,11 @@ static void from_lanes(const float* held, int lanes, int channels, int taps, flo
             for (int k = 0; k < cpu::kBlock; ++k, position.next()) block[k] = load(held + position.at);
             transpose(block);
 #pragma GCC unroll 16
-            for (int k = 0; k < cpu::kBlock; ++k) store(rows + k * row + i, block[k]);
+            for (int k = 0; k < cpu::kBlock; ++k) store(rows + k * row + i, mul(factors, block[k]));
         }
     }
     for (; i < count; ++i, position.next()) {
-        for (int k = 0; k < lanes; ++k) rows[k * row + i] = held[position.at + k];
+        for (int k = 0; k < lanes; ++k) rows[k * row + i] = factor * held[position.at + k];
     }
 }
 

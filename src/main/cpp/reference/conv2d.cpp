@@ -33,8 +33,8 @@ void finish(const Epilogue& e, int64_t at, double sum, float* y) {
 size_t conv2d_packed_floats(const Conv2d& c) { return weights(c) + c.oc; }
 
 void conv2d_pack(Threads&, const Conv2d& c, const float* w, const float* b, float* packed) {
-    std::memcpy(packed, w, sizeof(float) * weights(c));
-    std::memcpy(packed + weights(c), b, sizeof(float) * c.oc);
+    for (size_t i = 0; i < weights(c); i++) packed[i] = c.unit * w[i];
+    for (int o = 0; o < c.oc; o++) packed[weights(c) + o] = c.unit * b[o];
 }
 
 void conv2d_pack_transposed(Threads&, const Conv2d& c, const float* w, float* packed) {
@@ -100,7 +100,7 @@ void conv2d_vjp_x(Threads& threads, const Conv2d& c, const float* y_bar, const f
     });
 }
 
-// w_bar[o,k,i,j] += sum_t y_bar[o,t] x[k, t * stride + (i,j) - pad],  b_bar[o] += sum_t y_bar[o,t]; images in order.
+// w_bar[o,k,i,j] += unit sum_t y_bar[o,t] x[k, t * stride + (i,j) - pad],  b_bar[o] += unit sum_t y_bar[o,t]; images in order.
 void conv2d_vjp_w(Threads& threads, const Conv2d& c, const float* x, const float* y_bar, float* w_bar, float* b_bar,
                   int64_t image_stride) {
     threads.each(c.oc, [&](int64_t o, int) {
@@ -118,11 +118,11 @@ void conv2d_vjp_w(Threads& threads, const Conv2d& c, const float* x, const float
                                 if (h >= 0 && h < c.ih && v >= 0 && v < c.iw)
                                     sum += double(yn[row * c.ow + column]) * xn[(int64_t(k) * c.ih + h) * c.iw + v];
                             }
-                        put(*w++, sum, true);
+                        put(*w++, c.unit * sum, true);
                     }
             double sum = 0;
             for (int t = 0; t < c.oh * c.ow; t++) sum += yn[t];
-            put(b_bar[image * image_stride + o], sum, true);
+            put(b_bar[image * image_stride + o], c.unit * sum, true);
         }
     });
 }

@@ -1,14 +1,11 @@
 package org.lqf.baseline;
 
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.lqf.curvature.Damping;
 import org.lqf.curvature.KroneckerFactors;
@@ -16,15 +13,12 @@ import org.lqf.curvature.Sharing;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
-import org.lqf.engine.SymmetricMatrix;
 import org.lqf.image.Batch;
 import org.lqf.image.Batches;
 import org.lqf.image.ImageDataset;
 import org.lqf.model.Backbone;
-import org.lqf.model.ParameterBlock;
 import org.lqf.solve.Checkpoint;
 import org.lqf.solve.ConjugateGradient;
-import org.lqf.solve.GramMatrix;
 import org.lqf.solve.GramSolver;
 import org.lqf.solve.LargestEigenvalue;
 import org.lqf.solve.LeastSquares;
@@ -38,7 +32,7 @@ import org.lqf.tune.TrainingListener;
 
 /**
  * One set of training images, and all methods on it. What they share is computed once, when it is
- * first needed: probe, scale of J, Kronecker factors, tangent kernel. Not for several threads.
+ * first needed: probe, scale of J, Kronecker factors. Not for several threads.
  */
 public final class Contest implements AutoCloseable {
 
@@ -50,10 +44,8 @@ public final class Contest implements AutoCloseable {
 
   private static final int READERS = 1; // images are in memory
 
-  /**
-   * Candidates for λ, in units of the mean squared norm of a row of J; the first so many are tried.
-   */
-  private static final double[] RIDGES = {1e-4, 1e-3, 1e-2, 1e-5, 1e-1, 1e-6};
+  /** Candidates for the layer decay of {@link Method#LQF}; the first so many are tried. */
+  private static final double[] LAYER_DECAYS = {1, 0.7, 0.4, 0.2, 0.55, 0.85};
 
   /** Candidates for the iterations of {@link Method#LQF_EARLY}. */
   private static final double[] ITERATIONS = {16, 8, 32, 64, 4, 128};
@@ -70,10 +62,11 @@ public final class Contest implements AutoCloseable {
   private final Recipe recipe;
   private final ImageDataset images;
   private final Samples samples;
+  private final Backbone network; // with the probe as head
+  private final LqfConfig config;
   private final Plan plan;
   private final DeviceVector delta;
   private final Map<Loss, Start> starts = new EnumMap<>(Loss.class);
-  private double @Nullable [] kernel; // K [N·C, N·C] of squared error
 
   /** The network where a loss begins, and what depends on it alone. */
   private static final class Start {
@@ -104,7 +97,7 @@ public final class Contest implements AutoCloseable {
     this.engine = engine;
     this.recipe = recipe;
     this.images = images;
-    LqfConfig config =
+    this.config =
         LqfConfig.defaults().withSeed(seed).withBatch(recipe.batch()).withReaders(READERS);
     int batch = Math.max(MAX_BATCH, recipe.batch());
     this.samples =
@@ -112,12 +105,8 @@ public final class Contest implements AutoCloseable {
             images, classes.size(), recipe.targetScale(), batch, config, TrainingListener.NONE);
     LinearProbe probe =
         LinearProbe.of(engine, backbone, samples, images.labels(), classes.size(), batch);
-    Backbone network = probe.attach(backbone, recipe.headScale(Loss.SQUARED_ERROR), classes);
-    Set<String> layers = new LinkedHashSet<>();
-    for (ParameterBlock block : network.blocks()) {
-      layers.add(block.node());
-    }
-    this.plan = engine.compile(network, layers, batch);
+    this.network = probe.attach(backbone, recipe.headScale(Loss.SQUARED_ERROR), classes);
+    this.plan = engine.compile(network, config.units(network), batch);
     this.delta = engine.vector(network.parameters());
     for (Loss loss : Loss.values()) {
       float[] w0 = probe.attach(backbone, recipe.headScale(loss), classes).w0();
@@ -137,42 +126,45 @@ public final class Contest implements AutoCloseable {
     if (method == Method.PROBE) {
       return new double[0];
     }
+    if (method == Method.LQF) {
+      return first(LAYER_DECAYS);
+    }
     if (method == Method.LQF_EARLY) {
-      return Arrays.copyOf(ITERATIONS, Math.min(recipe.budget(), ITERATIONS.length));
+      return first(ITERATIONS);
     }
     Start start = begin(method.loss);
     double unit;
-    double[] list;
-    if (method == Method.LQF) {
-      unit = rowNorm(start);
-      list = RIDGES;
-    } else {
-      try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge(start))) {
-        unit = 1 / LargestEigenvalue.ofBatches(problem, factors(method, start));
-      }
-      list = method.loss == Loss.CROSS_ENTROPY ? CROSS_ENTROPY_RATES : SQUARED_ERROR_RATES;
+    try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge(start))) {
+      unit = 1 / LargestEigenvalue.ofBatches(problem, factors(method, start));
     }
-    List<Double> values = new ArrayList<>();
-    for (int i = 0; i < Math.min(recipe.budget(), list.length); i++) {
-      values.add(unit * list[i]);
-    }
-    return values.stream().mapToDouble(Double::doubleValue).toArray();
+    double[] rates =
+        first(method.loss == Loss.CROSS_ENTROPY ? CROSS_ENTROPY_RATES : SQUARED_ERROR_RATES);
+    return Arrays.stream(rates).map(rate -> unit * rate).toArray();
+  }
+
+  private double[] first(double[] values) {
+    return Arrays.copyOf(values, Math.min(recipe.budget(), values.length));
   }
 
   /**
    * Trains from the start and counts mistakes.
    *
-   * @param setting learning rate, λ or iterations, see {@link #candidates}
+   * @param setting learning rate, layer decay or iterations, see {@link #candidates}
    * @return share of the tested images that are given a wrong class; for a training that diverged
    *     that of chance
    */
   public double error(Method method, double setting, ImageDataset tested) throws IOException {
-    Start start = begin(method.loss);
     delta.fill(0);
     if (method == Method.LQF) {
-      optimum(setting);
-    } else if (method == Method.LQF_EARLY) {
-      conjugateGradients(ridge(start), factors(method, start), (int) setting);
+      try (Plan decayed =
+          engine.compile(network, config.withLayerDecay(setting).units(network), plan.maxBatch())) {
+        optimum(decayed);
+        return mistakes(decayed, method.model, tested) / (double) tested.size();
+      }
+    }
+    Start start = begin(method.loss);
+    if (method == Method.LQF_EARLY) {
+      conjugateGradients(plan, ridge(start), factors(method, start), (int) setting);
     } else if (method != Method.PROBE) {
       double ridge = method.model == Descent.Model.MOVING ? 0 : ridge(start);
       if (method.loss == Loss.CROSS_ENTROPY) {
@@ -193,10 +185,10 @@ public final class Contest implements AutoCloseable {
         return 1 - 1.0 / plan.classes();
       }
     }
-    return mistakes(method.model, tested) / (double) tested.size();
+    return mistakes(plan, method.model, tested) / (double) tested.size();
   }
 
-  private int mistakes(Descent.Model model, ImageDataset tested) throws IOException {
+  private int mistakes(Plan plan, Descent.Model model, ImageDataset tested) throws IOException {
     int classes = plan.classes();
     int wrong = 0;
     try (Batches batches = tested.batches(plan.maxBatch(), READERS);
@@ -223,7 +215,8 @@ public final class Contest implements AutoCloseable {
     return wrong;
   }
 
-  private void conjugateGradients(double ridge, @Nullable KroneckerFactors factors, int iterations)
+  private void conjugateGradients(
+      Plan plan, double ridge, @Nullable KroneckerFactors factors, int iterations)
       throws IOException {
     try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge)) {
       new ConjugateGradient(LqfConfig.defaults().tolerance(), iterations)
@@ -231,23 +224,16 @@ public final class Contest implements AutoCloseable {
     }
   }
 
-  /** Δ at the optimum for a ridge. */
-  private void optimum(double ridge) throws IOException {
+  /** Δ at the optimum for the default ridge. */
+  private void optimum(Plan plan) throws IOException {
+    double ridge = LqfConfig.DEFAULT_RELATIVE_RIDGE * RowNorm.meanSquare(engine, plan, images);
     long side = (long) images.size() * plan.classes();
     if (side > MOST_GRAM_SIDE) {
-      conjugateGradients(ridge, null, LqfConfig.defaults().iterations());
+      conjugateGradients(plan, ridge, null, LqfConfig.defaults().iterations());
       return;
     }
     try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge)) {
-      if (kernel == null) {
-        try (SymmetricMatrix matrix = GramMatrix.of(engine, plan, samples, Progress.NONE)) {
-          kernel = matrix.toArray();
-        }
-      }
-      try (SymmetricMatrix matrix =
-          engine.matrix((int) side).write(0, 0, (int) side, (int) side, kernel)) {
-        GramSolver.solve(problem, matrix, delta, Progress.NONE);
-      }
+      GramSolver.solve(problem, delta, Progress.NONE);
     }
   }
 

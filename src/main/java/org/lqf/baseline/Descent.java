@@ -10,8 +10,9 @@ import org.lqf.engine.Plan;
 import org.lqf.solve.Samples;
 
 /**
- * Stochastic gradient descent with momentum on Δ = w − w0, for either loss, on the network itself
- * or on its linearisation. Batch norm is folded, so its statistics stay what they were.
+ * Stochastic gradient descent with momentum on Δ, w = w0 + unit · Δ, for either loss, on the
+ * network itself or on its linearisation. Batch norm is folded, so its statistics stay what they
+ * were.
  *
  * <p>A step: gradient = mean gradient of the batch + λΔ; velocity = m · velocity − rate · gradient,
  * preconditioned or not; Δ += velocity.
@@ -134,7 +135,8 @@ public record Descent(
       }
       delta.add(1, velocity);
       if (descent.model == Model.MOVING) {
-        plan.setParameters(gradient.set(start).add(1, delta));
+        plan.displacement(delta, gradient);
+        plan.setParameters(gradient.add(1, start));
       }
     }
 

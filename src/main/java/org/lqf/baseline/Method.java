@@ -11,7 +11,10 @@ import org.lqf.model.Layer;
 
 /** A way to fine-tune. All start from the linear probe as head, times the target scale. */
 public enum Method {
-  /** The recipe of {@code org.lqf.tune}: the optimum of the quadratic problem. Searches λ. */
+  /**
+   * The recipe of {@code org.lqf.tune}: the optimum of the quadratic problem. Searches the layer
+   * decay.
+   */
   LQF("lqf", Descent.Model.LINEARISED, Loss.SQUARED_ERROR, false),
   /**
    * The same quadratic problem by conjugate gradients with Kronecker factors, stopped early: Δ

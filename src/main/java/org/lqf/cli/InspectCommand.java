@@ -5,6 +5,7 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Objects;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import org.lqf.model.LinearisedModel;
@@ -63,7 +64,9 @@ final class InspectCommand implements Callable<Integer> {
         .line(
             "classes", "%d: %s".formatted(model.labels().size(), String.join(", ", model.labels())))
         .line("input", model.input().toString())
-        .line("linearised", "%d layers: %s".formatted(model.linearised().size(), layers(model)))
+        .line(
+            "linearised",
+            "%d layers: %s".formatted(model.linearised().layers().size(), model.linearised()))
         .line(
             "solver",
             "%s, %d iterations, seed %d".formatted(fit.solver(), fit.iterations(), fit.seed()))
@@ -127,7 +130,7 @@ final class InspectCommand implements Callable<Integer> {
         .put("width", model.input().width())
         .put("mean", model.input().mean())
         .put("std", model.input().std())
-        .put("linearised", model.linearised().stream().sorted().toList())
+        .put("linearised", new TreeMap<>(model.linearised().byLayer()))
         .put("certifiedDistance", model.fit().certifiedDistance())
         .put("deltaNorm", norm(model.delta()))
         .put("headWeightNorm", norm(model.headWeight()))
@@ -142,10 +145,6 @@ final class InspectCommand implements Callable<Integer> {
       return "not known; other commands need --backbone";
     }
     return hint + (Files.exists(ModelFile.hinted(path, model)) ? "" : " (is not there)");
-  }
-
-  private static String layers(LinearisedModel model) {
-    return String.join(", ", model.linearised().stream().sorted().toList());
   }
 
   private static double norm(float[] values) {

@@ -71,6 +71,14 @@ final class TuneOptions {
   private Layers layers = DEFAULTS.layers();
 
   @Option(
+      names = "--layer-decay",
+      paramLabel = "X",
+      description =
+          "How freely a layer moves, in units of the one behind it: 1 for all the same, less to keep "
+              + "the layers near the image as they are. Default: ${DEFAULT-VALUE}.")
+  private double layerDecay = DEFAULTS.layerDecay();
+
+  @Option(
       names = "--tolerance",
       paramLabel = "X",
       description =
@@ -131,6 +139,7 @@ final class TuneOptions {
             .withTargetScale(targetScale)
             .withHead(head)
             .withLayers(layers)
+            .withLayerDecay(layerDecay)
             .withTolerance(tolerance)
             .withIterations(iterations)
             .withEpochs(epochs)

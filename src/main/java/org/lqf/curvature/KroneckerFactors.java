@@ -32,7 +32,7 @@ public final class KroneckerFactors extends Handle {
   private KroneckerFactors(LqfFactors factors, Plan plan, Sharing sharing) {
     super(factors, Lqf::lqf_factors_destroy);
     this.pointer = factors;
-    this.layers = List.copyOf(plan.linearised());
+    this.layers = List.copyOf(plan.linearised().layers());
     this.parameters = plan.parameters();
     this.sharing = sharing;
   }

@@ -15,6 +15,7 @@ import org.bytedeco.javacpp.Loader;
 import org.lqf.binding.Lqf;
 import org.lqf.binding.LqfEngine;
 import org.lqf.model.Backbone;
+import org.lqf.model.LayerUnits;
 import org.lqf.model.ParameterBlock;
 
 /**
@@ -218,16 +219,24 @@ public final class Engine extends Handle {
   }
 
   /**
+   * Compiles a backbone with these of its conv2d and linear layers linearised, in units of 1. The
+   * others stay at w0 and cost less.
+   */
+  public Plan compile(Backbone backbone, Set<String> linearisedLayers, int maxBatch) {
+    return compile(backbone, LayerUnits.ones(linearisedLayers), maxBatch);
+  }
+
+  /**
    * Compiles a backbone: checks it, allocates everything its verbs need, packs its parameters.
    *
-   * @param linearisedLayers names of the conv2d and linear nodes whose parameters are displaced;
-   *     the others stay at w0 and cost less
+   * @param linearised the conv2d and linear nodes whose parameters are displaced, with the units in
+   *     which displacements and gradients count
    * @param maxBatch the most images of one call; memory grows with it
    * @throws IllegalArgumentException naming the node that does not fit
    * @throws LqfException if there is not enough memory
    */
-  public Plan compile(Backbone backbone, Set<String> linearisedLayers, int maxBatch) {
-    return PlanCompiler.compile(this, backbone, linearisedLayers, maxBatch);
+  public Plan compile(Backbone backbone, LayerUnits linearised, int maxBatch) {
+    return PlanCompiler.compile(this, backbone, linearised, maxBatch);
   }
 
   @Override

@@ -2,12 +2,12 @@ package org.lqf.engine;
 
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
-import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import org.lqf.binding.Lqf;
 import org.lqf.binding.LqfPlan;
 import org.lqf.model.Backbone;
 import org.lqf.model.Layer;
+import org.lqf.model.LayerUnits;
 import org.lqf.model.Node;
 
 /**
@@ -30,13 +30,13 @@ public final class Plan extends Handle {
 
   final LqfPlan pointer;
   private final Backbone backbone;
-  private final Set<String> linearised;
+  private final LayerUnits linearised;
   private final int maxBatch;
   private final int imageSize;
   private volatile int images; // n, 0 before forward
   private final AtomicLong forwards = new AtomicLong();
 
-  Plan(LqfPlan plan, Backbone backbone, Set<String> linearised, int maxBatch) {
+  Plan(LqfPlan plan, Backbone backbone, LayerUnits linearised, int maxBatch) {
     super(plan, Lqf::lqf_plan_destroy);
     this.pointer = plan;
     this.backbone = backbone;
@@ -66,8 +66,8 @@ public final class Plan extends Handle {
     return backbone;
   }
 
-  /** Names of the layers whose parameters are displaced, in node order. */
-  public Set<String> linearised() {
+  /** The layers whose parameters are displaced, in node order, with their units. */
+  public LayerUnits linearised() {
     return linearised;
   }
 
@@ -213,6 +213,24 @@ public final class Plan extends Handle {
   }
 
   /**
+   * The displacement of the weights that a delta in units stands for: out = unit · delta, zero for
+   * frozen layers. w0 + out are the parameters of the displaced network.
+   *
+   * @param delta [parameters], read
+   * @param out [parameters], overwritten; not delta
+   */
+  public void displacement(DeviceVector delta, DeviceVector out) {
+    checkParameters("delta", delta);
+    checkParameters("out", out);
+    begin(this, delta, out);
+    try {
+      check(Lqf.lqf_plan_displacement(pointer, delta.pointer, out.pointer));
+    } finally {
+      end(this, delta, out);
+    }
+  }
+
+  /**
    * The Jacobian itself, for the Gram route.
    *
    * @param rows [n, classes, parameters], overwritten; zero for frozen layers
@@ -298,7 +316,7 @@ public final class Plan extends Handle {
   @Override
   public String toString() {
     return "Plan[%s, %d of %d layers linearised, up to %d images]"
-        .formatted(backbone.name(), linearised.size(), backbone.blocks().size(), maxBatch);
+        .formatted(backbone.name(), linearised.layers().size(), backbone.blocks().size(), maxBatch);
   }
 
   private void forget() {

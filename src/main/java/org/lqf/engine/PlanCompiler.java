@@ -1,8 +1,7 @@
 package org.lqf.engine;
 
-import java.util.Collections;
 import java.util.HashMap;
-import java.util.LinkedHashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -13,6 +12,7 @@ import org.lqf.binding.LqfNode;
 import org.lqf.binding.LqfPlan;
 import org.lqf.model.Backbone;
 import org.lqf.model.Layer;
+import org.lqf.model.LayerUnits;
 import org.lqf.model.Node;
 import org.lqf.model.ParameterBlock;
 import org.lqf.model.Shape;
@@ -22,16 +22,17 @@ final class PlanCompiler {
 
   private PlanCompiler() {}
 
-  static Plan compile(Engine engine, Backbone backbone, Set<String> linearised, int maxBatch) {
-    Set<String> layers = new LinkedHashSet<>();
+  static Plan compile(Engine engine, Backbone backbone, LayerUnits linearised, int maxBatch) {
+    Map<String, Float> units = new LinkedHashMap<>(); // in node order
     for (ParameterBlock block : backbone.blocks()) {
-      if (linearised.contains(block.node())) {
-        layers.add(block.node());
+      Float unit = linearised.byLayer().get(block.node());
+      if (unit != null) {
+        units.put(block.node(), unit);
       }
     }
-    if (!layers.containsAll(linearised)) {
-      Set<String> unknown = new TreeSet<>(linearised);
-      unknown.removeAll(layers);
+    if (units.size() < linearised.layers().size()) {
+      Set<String> unknown = new TreeSet<>(linearised.layers());
+      unknown.removeAll(units.keySet());
       throw new IllegalArgumentException(
           "cannot linearise %s: no layer with parameters of \"%s\" has that name"
               .formatted(String.join(", ", unknown), backbone.name()));
@@ -42,7 +43,7 @@ final class PlanCompiler {
     LqfPlan plan = new LqfPlan();
     try (DeviceVector w0 = engine.vector(backbone.w0());
         LqfNode array = new LqfNode(nodes.size())) {
-      write(backbone, layers, array);
+      write(backbone, units, array);
       Handle.call(
           () ->
               Lqf.lqf_plan_compile(
@@ -59,11 +60,11 @@ final class PlanCompiler {
           engine,
           w0);
     }
-    return new Plan(plan, backbone, Collections.unmodifiableSet(layers), maxBatch);
+    return new Plan(plan, backbone, new LayerUnits(units), maxBatch);
   }
 
   /** Fills array [nodes], and leaves it at its first element. */
-  private static void write(Backbone backbone, Set<String> linearised, LqfNode array) {
+  private static void write(Backbone backbone, Map<String, Float> units, LqfNode array) {
     Map<String, ParameterBlock> blocks = new HashMap<>();
     for (ParameterBlock block : backbone.blocks()) {
       blocks.put(block.node(), block);
@@ -77,7 +78,8 @@ final class PlanCompiler {
       target.input1(inputs.size() > 1 ? names.indexOf(inputs.get(1)) : -1);
       target.kernel_h(0).kernel_w(0).stride(0).padding(0);
       target.out_channels(0).pad_before(0).pad_after(0).slope(0).epsilon(0);
-      target.linearised(linearised.contains(node.name()) ? 1 : 0);
+      Float unit = units.get(node.name());
+      target.linearised(unit == null ? 0 : 1).unit(unit == null ? 1 : unit);
       ParameterBlock block = blocks.get(node.name());
       target.weight_offset(block == null ? 0 : block.weightOffset());
       target.bias_offset(block == null ? 0 : block.biasOffset());

@@ -80,7 +80,7 @@ public record DualFile(Dual dual, List<Provenance.Image> images, List<String> la
   }
 
   private static String linearised(LinearisedModel model) {
-    return String.join("\n", model.linearised().stream().sorted().toList());
+    return new TreeMap<>(model.linearised().byLayer()).toString();
   }
 
   /**

@@ -10,10 +10,9 @@ import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
-import java.util.LinkedHashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeMap;
 
 /**
@@ -29,8 +28,9 @@ import java.util.TreeMap;
  * @param labels one per class, in the order of the scores
  * @param headWeight [classes, features], row-major, copied
  * @param headBias [classes], copied
- * @param linearised names of the nodes whose parameters are displaced
- * @param delta [parameters] of the backbone with head, zero for frozen nodes, copied
+ * @param linearised the nodes whose parameters are displaced, and in what unit
+ * @param delta [parameters] of the backbone with head, each layer in its unit, zero for frozen
+ *     nodes, copied
  * @param fit how delta was found, and how good it is
  * @param provenance which images it was made from, and what was changed since
  */
@@ -40,7 +40,7 @@ public record LinearisedModel(
     List<String> labels,
     float[] headWeight,
     float[] headBias,
-    Set<String> linearised,
+    LayerUnits linearised,
     float[] delta,
     Fit fit,
     Provenance provenance) {
@@ -48,7 +48,7 @@ public record LinearisedModel(
   /** Version of lqf that this code belongs to, as the pom says. */
   public static final String VERSION = "0.1.0-SNAPSHOT";
 
-  private static final String FORMAT = "lqf-model/1";
+  private static final String FORMAT = "lqf-model/2";
   private static final String CONTENT = "content";
 
   /**
@@ -115,7 +115,6 @@ public record LinearisedModel(
 
   public LinearisedModel {
     labels = List.copyOf(labels);
-    linearised = Set.copyOf(linearised);
     headWeight = headWeight.clone();
     headBias = headBias.clone();
     delta = delta.clone();
@@ -125,7 +124,7 @@ public record LinearisedModel(
           "%d labels need a head of as many biases and rows, got %d biases and %d weights"
               .formatted(classes, headBias.length, headWeight.length));
     }
-    if (linearised.isEmpty()) {
+    if (linearised.layers().isEmpty()) {
       throw new IllegalArgumentException("no node is linearised; name at least one");
     }
     requireFinite("head weight", headWeight);
@@ -145,7 +144,7 @@ public record LinearisedModel(
       List<String> labels,
       float[] headWeight,
       float[] headBias,
-      Set<String> linearised,
+      LayerUnits linearised,
       float[] delta,
       Fit fit) {
     this(origin, input, labels, headWeight, headBias, linearised, delta, fit, Provenance.UNKNOWN);
@@ -191,7 +190,7 @@ public record LinearisedModel(
     Map<String, String> texts = new TreeMap<>();
     texts.put("backboneDigest", origin.backboneDigest);
     texts.put("labels", String.join("/", labels)); // names of folders hold no '/'
-    texts.put("linearised", String.join("/", linearised.stream().sorted().toList()));
+    texts.put("linearised", new TreeMap<>(linearised.byLayer()).toString());
     texts.put("targetScale", Double.toString(fit.targetScale));
     texts.put("ridge", Double.toString(fit.ridge));
     Map<String, Tensor> tensors =
@@ -237,7 +236,7 @@ public record LinearisedModel(
     texts.put("version", origin.version);
     texts.put("input", Json.MAPPER.writeValueAsString(inputNumbers()));
     texts.put("labels", Json.MAPPER.writeValueAsString(labels));
-    texts.put("linearised", Json.MAPPER.writeValueAsString(linearised.stream().sorted().toList()));
+    texts.put("linearised", Json.MAPPER.writeValueAsString(new TreeMap<>(linearised.byLayer())));
     texts.put("solver", fit.solver);
     texts.put("seed", Long.toString(fit.seed));
     texts.put("samples", Integer.toString(fit.samples));
@@ -269,7 +268,7 @@ public record LinearisedModel(
         strings(Json.MAPPER.readTree(text(texts, "labels"))),
         content.get("head.weight").floats(),
         content.get("head.bias").floats(),
-        new LinkedHashSet<>(strings(Json.MAPPER.readTree(text(texts, "linearised")))),
+        units(Json.MAPPER.readTree(text(texts, "linearised"))),
         content.get("delta").floats(),
         new Fit(
             text(texts, "solver"),
@@ -345,6 +344,12 @@ public record LinearisedModel(
       values[i] = Float.parseFloat(array.get(i).asText());
     }
     return values;
+  }
+
+  private static LayerUnits units(JsonNode object) {
+    Map<String, Float> units = new LinkedHashMap<>();
+    object.properties().forEach(field -> units.put(field.getKey(), field.getValue().floatValue()));
+    return new LayerUnits(units);
   }
 
   private static List<String> strings(JsonNode array) {

@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Set;
 import java.util.SplittableRandom;
 import org.jspecify.annotations.Nullable;
 import org.lqf.curvature.Damping;
@@ -17,6 +16,7 @@ import org.lqf.image.ImageDataset;
 import org.lqf.image.ImageFolder;
 import org.lqf.model.Backbone;
 import org.lqf.model.InputSpec;
+import org.lqf.model.LayerUnits;
 import org.lqf.model.LinearisedModel;
 import org.lqf.solve.Checkpoint;
 import org.lqf.solve.ConjugateGradient;
@@ -78,8 +78,8 @@ final class Fitting {
             images, folder.classes().size(), config.targetScale(), way.batch(), config, listener);
     LinearProbe probe = probe(samples);
     Backbone network = withHead(probe);
-    Set<String> layers = config.layers().of(network);
-    try (Plan plan = engine.compile(network, layers, way.batch());
+    LayerUnits units = like == null ? config.units(network) : like.linearised();
+    try (Plan plan = engine.compile(network, units, way.batch());
         DeviceVector delta = engine.vector(network.parameters())) {
       double ridge =
           config.ridge().isPresent()
@@ -140,7 +140,7 @@ final class Fitting {
               folder.classes(),
               weight,
               bias,
-              layers,
+              units,
               delta.toArray(),
               fit,
               TrainingImages.provenance(folder));

@@ -1,9 +1,16 @@
 package org.lqf.tune;
 
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
+import java.util.Set;
 import java.util.function.Consumer;
+import org.lqf.model.Backbone;
 import org.lqf.model.InputSpec;
+import org.lqf.model.LayerUnits;
+import org.lqf.model.ParameterBlock;
 
 /**
  * How to fine-tune. {@link #defaults} suit a few hundred to a few thousand images; change single
@@ -12,6 +19,8 @@ import org.lqf.model.InputSpec;
  * @param size side of the square input in pixels, or 0: the backbone's own
  * @param head start of the new last layer
  * @param layers which layers are linearised
+ * @param layerDecay in (0, 1]: how freely a layer moves, in units of the one behind it; 1: all the
+ *     same, see {@link #units}
  * @param targetScale α &gt; 0: targets are α for the image's class and 0 for the others
  * @param ridge λ of the mean loss, or empty: {@link #DEFAULT_RELATIVE_RIDGE} times the mean squared
  *     norm of a row of J
@@ -33,6 +42,7 @@ public record LqfConfig(
     int size,
     Head head,
     Layers layers,
+    double layerDecay,
     double targetScale,
     OptionalDouble ridge,
     Solver solver,
@@ -47,12 +57,16 @@ public record LqfConfig(
     OptionalLong memory,
     long seed) {
 
+  public static final double DEFAULT_LAYER_DECAY = 1;
   public static final double DEFAULT_TARGET_SCALE = 15;
   public static final double DEFAULT_RELATIVE_RIDGE = 1e-4;
   public static final double DEFAULT_RELATIVE_DAMPING = 10;
 
+  private static final int LEAST = -40; // exponent of a unit
+
   public LqfConfig {
     require(size >= 0 && size <= 16_384, "size", "0 to 16384 pixels", size);
+    require(layerDecay > 0 && layerDecay <= 1, "layer decay", "in (0, 1]", layerDecay);
     require(targetScale > 0 && targetScale < 1e6, "target scale", "in (0, 1e6)", targetScale);
     ridge.ifPresent(r -> require(r > 0 && Double.isFinite(r), "ridge", "above 0", r));
     damping.ifPresent(d -> require(d > 0 && Double.isFinite(d), "damping", "above 0", d));
@@ -81,6 +95,7 @@ public record LqfConfig(
         0,
         Head.PROBE,
         Layers.ALL,
+        DEFAULT_LAYER_DECAY,
         DEFAULT_TARGET_SCALE,
         OptionalDouble.empty(),
         Solver.AUTO,
@@ -101,6 +116,46 @@ public record LqfConfig(
     return size == 0 ? own : own.withSize(size, size);
   }
 
+  /**
+   * The layers that are displaced, with their units. The head is new and has units of 1. Any other
+   * layer has the root of the mean squared norm of its filters, so that the ridge counts relative
+   * displacements; batch norm, folded into the filters, has scaled each layer its own way. On top
+   * of it, unit² falls by layerDecay for every layer that lies behind: gradient descent in such
+   * units has a rate that decays from layer to layer (discriminative fine-tuning, Howard &amp;
+   * Ruder 2018). All of it as nearly as powers of two can be.
+   *
+   * @param network with its head
+   */
+  public LayerUnits units(Backbone network) {
+    Set<String> chosen = layers.of(network);
+    List<ParameterBlock> blocks = network.blocks();
+    float[] w0 = network.w0();
+    int head = blocks.size() - 1;
+    Map<String, Float> units = new LinkedHashMap<>();
+    for (int i = 0; i <= head; i++) {
+      ParameterBlock block = blocks.get(i);
+      if (chosen.contains(block.node())) {
+        double norm = i == head ? 1 : filterNorm(w0, block);
+        double unit = norm * Math.pow(layerDecay, (head - i) / 2.0);
+        units.put(block.node(), powerOfTwo(unit));
+      }
+    }
+    return new LayerUnits(units);
+  }
+
+  private static double filterNorm(float[] w0, ParameterBlock block) {
+    double squares = 0;
+    for (int i = block.weightOffset(); i < block.biasOffset(); i++) {
+      squares += (double) w0[i] * w0[i];
+    }
+    return Math.sqrt(squares / (block.end() - block.biasOffset()));
+  }
+
+  /** The nearest one; a layer of zeros, or one too far from the head, hardly moves. */
+  private static float powerOfTwo(double unit) {
+    return Math.scalb(1f, (int) Math.max(LEAST, Math.rint(Math.log(unit) / Math.log(2))));
+  }
+
   public LqfConfig withSize(int value) {
     return with(values -> values.size = value);
   }
@@ -111,6 +166,10 @@ public record LqfConfig(
 
   public LqfConfig withLayers(Layers value) {
     return with(values -> values.layers = value);
+  }
+
+  public LqfConfig withLayerDecay(double value) {
+    return with(values -> values.layerDecay = value);
   }
 
   public LqfConfig withTargetScale(double value) {
@@ -176,6 +235,7 @@ public record LqfConfig(
     private int size;
     private Head head;
     private Layers layers;
+    private double layerDecay;
     private double targetScale;
     private OptionalDouble ridge;
     private Solver solver;
@@ -194,6 +254,7 @@ public record LqfConfig(
       size = config.size;
       head = config.head;
       layers = config.layers;
+      layerDecay = config.layerDecay;
       targetScale = config.targetScale;
       ridge = config.ridge;
       solver = config.solver;
@@ -214,6 +275,7 @@ public record LqfConfig(
           size,
           head,
           layers,
+          layerDecay,
           targetScale,
           ridge,
           solver,

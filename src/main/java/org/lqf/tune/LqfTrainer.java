@@ -1,6 +1,7 @@
 package org.lqf.tune;
 
 import java.io.IOException;
+import java.util.List;
 import org.lqf.engine.Engine;
 import org.lqf.image.ImageFolder;
 import org.lqf.model.Backbone;
@@ -78,7 +79,7 @@ public final class LqfTrainer {
             .withSize(model.input().height())
             .withTargetScale(model.fit().targetScale())
             .withRidge(model.fit().ridge())
-            .withLayers(new Layers(0, model.linearised().stream().sorted().toList()));
+            .withLayers(new Layers(0, List.copyOf(model.linearised().layers())));
     return new Fitting(engine, backbone, images, same, listener, model).run(files);
   }
 }

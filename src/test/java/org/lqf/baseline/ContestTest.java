@@ -36,8 +36,8 @@ class ContestTest {
                 TrainingImages.prepare(train, backbone.input(), 1),
                 recipe,
                 0)) {
-      double defaultRidge = contest.candidates(Method.LQF)[0];
-      double optimum = contest.error(Method.LQF, defaultRidge, tested);
+      assertArrayEquals(new double[] {1, 0.7}, contest.candidates(Method.LQF));
+      double optimum = contest.error(Method.LQF, 1, tested);
       double late = contest.error(Method.LQF_EARLY, 2000, tested);
       assertEquals(optimum, late, 1.0 / tested.size()); // one image at the border of two classes
       double first = contest.error(Method.LQF_EARLY, 1, tested);

@@ -151,8 +151,8 @@ class TuneCommandTest {
     assertEquals(0.5, model.fit().ridge());
     assertEquals(4, model.fit().targetScale());
     assertEquals(20, model.fit().samples());
-    assertEquals(2, model.linearised().size());
-    assertTrue(model.linearised().contains("head"));
+    assertEquals(2, model.linearised().layers().size());
+    assertTrue(model.linearised().layers().contains("head"));
   }
 
   @Test

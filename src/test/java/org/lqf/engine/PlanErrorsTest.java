@@ -173,6 +173,7 @@ class PlanErrorsTest {
     "0, -1, -1, 0, 3, 3, 1, 1, 0, 0, 0 output channels",
     "0, -1, -1, 4, 3, 3, 1, 1, 0, 0, do not fit 100 parameters",
     "0, -1, -1, 2, 3, 3, 1, 1, 0, -1, do not fit 100 parameters",
+    "0, -1, -1, 2, 3, 3, 1, 1, 3, 0, 'unit 3, expected a power of two'", // likewise the unit
     "1, -1, -1, 3, 0, 0, 0, 0, 0, 0, do not fit 100 parameters",
     "2, -1, -1, 0, 0, 0, 0, 0, -1, 0, slope -1",
     "2, -1, -1, 0, 0, 0, 0, 0, NaN, 0, slope nan",
@@ -203,7 +204,7 @@ class PlanErrorsTest {
         DeviceVector parameters = engine.vector(100)) {
       node.op(op).input0(in0).input1(in1).out_channels(out).kernel_h(kh).kernel_w(kw);
       node.stride(stride).padding(pad).pad_before(0).pad_after(0).linearised(1).slope(slope);
-      node.weight_offset(offset).bias_offset(90).epsilon(slope);
+      node.weight_offset(offset).bias_offset(90).epsilon(slope).unit(slope == 0 ? 1 : slope);
       LqfPlan unused = new LqfPlan();
       int status =
           Lqf.lqf_plan_compile(

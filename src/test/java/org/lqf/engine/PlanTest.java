@@ -183,7 +183,7 @@ class PlanTest {
         DeviceVector gradient = engine.vector(plan.parameters()).fill(7);
         DeviceVector rows = engine.vector(N * plan.classes() * plan.parameters()).fill(7);
         DeviceVector bar = engine.vector(trial.cotangent())) {
-      assertEquals(linearised, plan.linearised());
+      assertEquals(linearised, plan.linearised().layers());
       Verbs actual = trial.on(engine, plan);
       assertClose(expected.outputs(), actual.outputs(), BOUND, "forward");
       assertClose(expected.jvp(), actual.jvp(), BOUND, "jvp");

@@ -14,6 +14,7 @@ import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
 import org.lqf.model.Backbone;
 import org.lqf.model.InputSpec;
+import org.lqf.model.LayerUnits;
 import org.lqf.model.LinearisedModel;
 import org.lqf.model.ParameterBlock;
 import org.lqf.solve.GramSolver;
@@ -110,7 +111,7 @@ final class TinyProblem {
         LABELS,
         head(),
         new float[CLASSES],
-        layers,
+        LayerUnits.ones(layers),
         delta,
         new LinearisedModel.Fit(
             "gram",

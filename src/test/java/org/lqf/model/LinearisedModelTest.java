@@ -14,7 +14,6 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -57,7 +56,7 @@ class LinearisedModelTest {
         List.of("Äpfel, rot", "b\"q\""),
         new float[] {1, 2, 3, 4},
         new float[] {-1, 1},
-        Set.of("conv", "head"),
+        new LayerUnits(Map.of("conv", 0.25f, "head", 1f)),
         delta,
         new LinearisedModel.Fit("cg", -7, 40, 12, 15, 1e-3, 0.125, 1e-6));
   }

@@ -9,7 +9,6 @@ import java.awt.Color;
 import java.awt.Graphics2D;
 import java.awt.image.BufferedImage;
 import java.util.ArrayList;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
@@ -26,6 +25,7 @@ import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
 import org.lqf.model.Backbone;
+import org.lqf.model.LayerUnits;
 import org.lqf.model.LinearisedModel;
 import org.lqf.model.Resnets;
 
@@ -261,7 +261,7 @@ class ClassifierTest {
         labels,
         headWeight,
         headBias,
-        new LinkedHashSet<>(headed.blocks().stream().map(block -> block.node()).toList()),
+        LayerUnits.ones(headed.blocks().stream().map(block -> block.node()).toList()),
         normal(random, (int) headed.parameters(), 0.01f),
         new LinearisedModel.Fit("cg", 0, 10, 5, TARGET_SCALE, 0.1, 1, 0.01));
   }

@@ -4,11 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalDouble;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.lqf.engine.Goldens;
+import org.lqf.model.Backbone;
+import org.lqf.model.ParameterBlock;
 
 /** Options: what is accepted, what it means, and what a refusal says. */
 class ConfigTest {
@@ -27,6 +30,39 @@ class ConfigTest {
     assertTrue(e.getMessage().contains("nothing") && e.getMessage().contains("stem.conv1"));
     assertThrows(IllegalArgumentException.class, () -> Layers.parse("fc,,top.conv"));
     assertThrows(IllegalArgumentException.class, () -> Layers.parse(""));
+  }
+
+  @Test
+  void aLayerHasTheNormOfItsFiltersAsUnitAndDecaysTowardsTheImage() {
+    Backbone shape = Goldens.kinds();
+    float[] w0 = new float[(int) shape.parameters()];
+    List<ParameterBlock> blocks = shape.blocks();
+    int head = blocks.size() - 1;
+    for (int i = 0; i <= head; i++) { // each filter of layer i has norm 2 to the i mod 3
+      ParameterBlock block = blocks.get(i);
+      float entry = (float) (Math.pow(2, i % 3) / Math.sqrt(block.in()));
+      Arrays.fill(w0, block.weightOffset(), block.biasOffset(), entry);
+      Arrays.fill(w0, block.biasOffset(), block.end(), 100);
+    }
+    Backbone network = shape.withW0(w0);
+    LqfConfig config = LqfConfig.defaults().withLayerDecay(1);
+    LqfConfig decayed = config.withLayerDecay(0.25);
+    for (int i = 0; i <= head; i++) {
+      String layer = blocks.get(i).node();
+      float norm = i == head ? 1 : (float) Math.pow(2, i % 3);
+      assertEquals(norm, config.units(network).byLayer().get(layer), layer);
+      assertEquals(
+          norm * (float) Math.pow(2, i - head), decayed.units(network).byLayer().get(layer), layer);
+    }
+    assertEquals(
+        "top.conv=" + Math.pow(2, (head - 1) % 3) + ", fc",
+        config.withLayers(Layers.parse("last-2")).units(network).toString());
+    float[] dead = w0.clone();
+    Arrays.fill(dead, blocks.get(0).weightOffset(), blocks.get(0).biasOffset(), 0);
+    float unit = config.units(shape.withW0(dead)).byLayer().get(blocks.get(0).node());
+    assertTrue(unit > 0 && unit < 1e-9, "a layer of zeros hardly moves");
+    assertThrows(IllegalArgumentException.class, () -> config.withLayerDecay(0));
+    assertThrows(IllegalArgumentException.class, () -> config.withLayerDecay(1.5));
   }
 
   @Test

@@ -120,7 +120,7 @@ class SolversAgreeTest {
     try (Engine engine = Engine.open("cpu")) {
       LqfConfig config = CONFIG.withLayers(Layers.parse("last-2")).withHead(Head.RANDOM);
       LinearisedModel model = tune(engine, config.withSeed(5)).model();
-      assertEquals(2, model.linearised().size());
+      assertEquals(2, model.linearised().layers().size());
       LinearisedModel other = tune(engine, config.withSeed(6)).model();
       assertTrue(Arrays.mismatch(model.headWeight(), other.headWeight()) >= 0);
       // Frozen layers have no displacement: all of delta lies in the last two blocks.
