@@ -53,7 +53,7 @@ class ArchitectureTest {
           .whereLayer("engine")
           .mayOnlyAccessLayers("model", "binding")
           .whereLayer("curvature")
-          .mayOnlyAccessLayers("engine", "binding")
+          .mayOnlyAccessLayers("model", "engine", "binding")
           .whereLayer("solve")
           .mayOnlyAccessLayers("engine", "curvature")
           .whereLayer("tune")

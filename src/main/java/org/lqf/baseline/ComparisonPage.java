@@ -28,7 +28,7 @@ public final class ComparisonPage {
 
   /** Curves of a plot; the ablation has its own. */
   private static final List<Method> CURVES =
-      List.of(Method.LQF, Method.LQF_EARLY, Method.NLFT, Method.PROBE, Method.NLFT_MSE);
+      List.of(Method.LQF, Method.NLFT, Method.PROBE, Method.NLFT_MSE);
 
   /** What the plot over all networks and data sets shows. */
   private static final List<Method> MEANS = List.of(Method.LQF, Method.NLFT, Method.PROBE);

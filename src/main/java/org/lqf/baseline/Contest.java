@@ -47,9 +47,6 @@ public final class Contest implements AutoCloseable {
   /** Candidates for the layer decay of {@link Method#LQF}; the first so many are tried. */
   private static final double[] LAYER_DECAYS = {1, 0.7, 0.4, 0.2, 0.55, 0.85};
 
-  /** Candidates for the iterations of {@link Method#LQF_EARLY}. */
-  private static final double[] ITERATIONS = {16, 8, 32, 64, 4, 128};
-
   /** Candidates for the learning rate of squared error, in units of 1/λmax. */
   private static final double[] SQUARED_ERROR_RATES = {0.5, 2, 0.125, 1, 0.03, 0.25};
 
@@ -129,9 +126,6 @@ public final class Contest implements AutoCloseable {
     if (method == Method.LQF) {
       return first(LAYER_DECAYS);
     }
-    if (method == Method.LQF_EARLY) {
-      return first(ITERATIONS);
-    }
     Start start = begin(method.loss);
     double unit;
     try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge(start))) {
@@ -149,9 +143,9 @@ public final class Contest implements AutoCloseable {
   /**
    * Trains from the start and counts mistakes.
    *
-   * @param setting learning rate, layer decay or iterations, see {@link #candidates}
-   * @return share of the tested images that are given a wrong class; for a training that diverged
-   *     that of chance
+   * @param setting learning rate or layer decay, see {@link #candidates}
+   * @return share of the tested images that are given a wrong class
+   * @throws ArithmeticException if the training diverges
    */
   public double error(Method method, double setting, ImageDataset tested) throws IOException {
     delta.fill(0);
@@ -163,27 +157,15 @@ public final class Contest implements AutoCloseable {
       }
     }
     Start start = begin(method.loss);
-    if (method == Method.LQF_EARLY) {
-      conjugateGradients(plan, ridge(start), factors(method, start), (int) setting);
-    } else if (method != Method.PROBE) {
+    if (method != Method.PROBE) {
       double ridge = method.model == Descent.Model.MOVING ? 0 : ridge(start);
       if (method.loss == Loss.CROSS_ENTROPY) {
         ridge /= recipe.targetScale() * recipe.targetScale(); // the unit of the squared error
       }
       int epochs = recipe.epochs(images.size());
-      Descent descent =
-          new Descent(
-              method.model,
-              method.loss,
-              ridge,
-              MOMENTUM,
-              epochs,
-              Descent.decaying(setting, epochs));
-      try {
-        descent.run(engine, plan, samples, factors(method, start), delta);
-      } catch (ArithmeticException diverged) {
-        return 1 - 1.0 / plan.classes();
-      }
+      new Descent(
+              method.model, method.loss, ridge, MOMENTUM, epochs, Descent.decaying(setting, epochs))
+          .run(engine, plan, samples, factors(method, start), delta);
     }
     return mistakes(plan, method.model, tested) / (double) tested.size();
   }
@@ -215,25 +197,17 @@ public final class Contest implements AutoCloseable {
     return wrong;
   }
 
-  private void conjugateGradients(
-      Plan plan, double ridge, @Nullable KroneckerFactors factors, int iterations)
-      throws IOException {
-    try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge)) {
-      new ConjugateGradient(LqfConfig.defaults().tolerance(), iterations)
-          .solve(problem, factors, delta, Progress.NONE, Checkpoint.NONE);
-    }
-  }
-
   /** Δ at the optimum for the default ridge. */
   private void optimum(Plan plan) throws IOException {
     double ridge = LqfConfig.DEFAULT_RELATIVE_RIDGE * RowNorm.meanSquare(engine, plan, images);
-    long side = (long) images.size() * plan.classes();
-    if (side > MOST_GRAM_SIDE) {
-      conjugateGradients(plan, ridge, null, LqfConfig.defaults().iterations());
-      return;
-    }
     try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge)) {
-      GramSolver.solve(problem, delta, Progress.NONE);
+      if ((long) images.size() * plan.classes() > MOST_GRAM_SIDE) {
+        LqfConfig defaults = LqfConfig.defaults();
+        new ConjugateGradient(defaults.tolerance(), defaults.iterations())
+            .solve(problem, null, delta, Progress.NONE, Checkpoint.NONE);
+      } else {
+        GramSolver.solve(problem, delta, Progress.NONE);
+      }
     }
   }
 

@@ -16,11 +16,6 @@ public enum Method {
    * decay.
    */
   LQF("lqf", Descent.Model.LINEARISED, Loss.SQUARED_ERROR, false),
-  /**
-   * The same quadratic problem by conjugate gradients with Kronecker factors, stopped early: Δ
-   * stays small in the metric of the factors instead of that of the ridge. Searches the iterations.
-   */
-  LQF_EARLY("lqf-early", Descent.Model.LINEARISED, Loss.SQUARED_ERROR, true),
   /** Ordinary fine-tuning by cross-entropy. Searches the learning rate, as all below. */
   NLFT("nlft", Descent.Model.MOVING, Loss.CROSS_ENTROPY, false),
   /** Ordinary fine-tuning by squared error. */
@@ -66,7 +61,7 @@ public enum Method {
 
   /** Whether a seed changes the result where the training images are the same. */
   public boolean random() {
-    return this != LQF && this != LQF_EARLY && this != PROBE;
+    return this != LQF && this != PROBE;
   }
 
   /** Whether this network has the activation that the name says, if it says one. */

@@ -5,8 +5,8 @@ package org.lqf.baseline;
  *
  * @param cell what is compared
  * @param seed of the draw of the images and of their order
- * @param setting the hyper-parameter that was chosen (learning rate, λ for lqf, iterations for
- *     lqf-early), NaN for none
+ * @param setting the hyper-parameter that was chosen (learning rate, layer decay for lqf), NaN for
+ *     none
  * @param validationError that chose it, in [0, 1], NaN for none
  * @param error on the test images, in [0, 1]
  * @param seconds of the training and its test, without the search

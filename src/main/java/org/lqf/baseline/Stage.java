@@ -58,7 +58,7 @@ record Stage(
         }
         listener.phase("%s, seed %d".formatted(text(cell), seed));
         long start = System.nanoTime();
-        double error = contest.error(cell.method(), choice.setting, test);
+        double error = error(contest, cell, choice.setting);
         double seconds = (System.nanoTime() - start) / 1e9;
         file.add(new Run(cell, seed, choice.setting, choice.validationError, error, seconds));
         listener.note(
@@ -80,7 +80,12 @@ record Stage(
     double[] candidates = contest.candidates(cell.method());
     for (int i = 0; i < candidates.length; i++) {
       listener.phase("%s, search %d of %d".formatted(text(cell), i + 1, candidates.length));
-      double error = contest.error(cell.method(), candidates[i], validation);
+      double error = 1; // no training is worse
+      try {
+        error = contest.error(cell.method(), candidates[i], validation);
+      } catch (ArithmeticException diverged) {
+        listener.note("diverged");
+      }
       listener.note(
           "%s, %.3g: validation error %.1f %%".formatted(text(cell), candidates[i], 100 * error));
       if (!(error >= best.validationError)) {
@@ -88,6 +93,15 @@ record Stage(
       }
     }
     return best;
+  }
+
+  /** With the setting that was chosen, or where that diverges half of it, and so on. */
+  private double error(Contest contest, Run.Cell cell, double setting) throws IOException {
+    try {
+      return contest.error(cell.method(), setting, test);
+    } catch (ArithmeticException diverged) {
+      return error(contest, cell, setting / 2);
+    }
   }
 
   private static String text(Run.Cell cell) {

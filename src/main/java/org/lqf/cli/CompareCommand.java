@@ -89,10 +89,10 @@ final class CompareCommand implements Callable<Integer> {
       names = "--methods",
       paramLabel = "LIST",
       description =
-          "Names with commas between: lqf, lqf-early, nlft, nlft-mse, probe, ablation (all eight "
+          "Names with commas between: lqf, nlft, nlft-mse, probe, ablation (all eight "
               + "linear-{relu,leaky}-{ce,mse}-{sgd,kfac}), or some of these eight. A network runs "
               + "those that its activation fits. Default: ${DEFAULT-VALUE}.")
-  private String methods = "lqf,lqf-early,nlft,probe";
+  private String methods = "lqf,nlft,probe";
 
   @Option(
       names = "--size",
@@ -104,7 +104,7 @@ final class CompareCommand implements Callable<Integer> {
       names = "--budget",
       paramLabel = "N",
       description =
-          "Trainings that a method may spend on its learning rate, ridge or iterations, 1 to 6. "
+          "Trainings that a method may spend on its learning rate or layer decay, 1 to 6. "
               + "Default: ${DEFAULT-VALUE}.")
   private int budget = 4;
 

@@ -63,17 +63,17 @@ class CompareCommandTest {
             "--budget",
             1,
             "--methods",
-            "lqf,lqf-early,nlft,nlft-mse,probe,ablation");
+            "lqf,nlft,nlft-mse,probe,ablation");
     assertEquals("", result.err());
     List<Map<String, String>> rows = CsvFile.read(folder.resolve("compare.csv"));
     assertEquals(2 * 2 * 5 + 2 * 8, rows.size(), rows.toString());
-    for (String method : List.of("lqf", "lqf-early", "nlft", "probe", "linear-leaky-mse-kfac")) {
+    for (String method : List.of("lqf", "nlft", "probe", "linear-leaky-mse-kfac")) {
       double error = error(rows, method, "all");
       assertTrue(error < 0.5, "%s: %s".formatted(method, error)); // chance is 0.8
     }
     String page = Files.readString(folder.resolve("compare.html"));
     assertTrue(page.contains("lqf compare --data"), page);
-    assertTrue(page.contains("--methods lqf,lqf-early,nlft,nlft-mse,probe,ablation"), page);
+    assertTrue(page.contains("--methods lqf,nlft,nlft-mse,probe,ablation"), page);
     assertTrue(page.contains("Ablation"), page);
     assertTrue(Files.readString(folder.resolve("errors.svg")).contains(">nlft<"));
     assertTrue(
