@@ -21,25 +21,17 @@ class ContestTest {
 
   @Test
   void lqfWithALayerDecayNearZeroMovesTheHeadAlone() throws IOException {
-    TinyData.write(folder, 3, 20);
+    TinyData.write(folder, 30, 1);
     Backbone backbone = Backbone.read(TinyData.network());
     ImageFolder train = ImageFolder.read(folder.resolve("train"));
-    ImageFolder test = ImageFolder.readLike(folder.resolve("test"), train.classes());
-    ImageDataset tested = TrainingImages.prepare(test, backbone.input(), 1);
+    ImageDataset images = TrainingImages.prepare(train, backbone.input(), 1);
     Recipe recipe = new Recipe(1, 32, 2, 15, Recipe.DEFAULT_LOGIT_SCALE);
     try (Engine engine = Engine.open("cpu", 2);
-        Contest contest =
-            new Contest(
-                engine,
-                backbone,
-                train.classes(),
-                TrainingImages.prepare(train, backbone.input(), 1),
-                recipe,
-                0)) {
+        Contest contest = new Contest(engine, backbone, train.classes(), images, recipe, 0)) {
       assertArrayEquals(new double[] {1, 0.7}, contest.candidates(Method.LQF));
-      double probe = contest.error(Method.PROBE, Double.NaN, tested);
-      double all = contest.error(Method.LQF, 1, tested);
-      double headAlone = contest.error(Method.LQF, 1e-12, tested);
+      double probe = contest.error(Method.PROBE, Double.NaN, images);
+      double all = contest.error(Method.LQF, 1, images);
+      double headAlone = contest.error(Method.LQF, 1e-12, images);
       assertTrue(all < headAlone, all + " with all layers, " + headAlone + " with the head alone");
       assertEquals(probe, headAlone, 0.05, "the head begins as the probe, which is near the best");
     }

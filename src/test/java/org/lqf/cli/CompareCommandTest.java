@@ -66,7 +66,7 @@ class CompareCommandTest {
             "lqf,nlft,nlft-mse,probe,ablation");
     assertEquals("", result.err());
     List<Map<String, String>> rows = CsvFile.read(folder.resolve("compare.csv"));
-    assertEquals(2 * 2 * 5 + 2 * 8, rows.size(), rows.toString());
+    assertEquals(2 * 2 * 4 + 2 * 8, rows.size(), rows.toString());
     for (String method : List.of("lqf", "nlft", "probe", "linear-leaky-mse-kfac")) {
       double error = error(rows, method, "all");
       assertTrue(error < 0.5, "%s: %s".formatted(method, error)); // chance is 0.8
