@@ -355,8 +355,9 @@ final class TorchNetwork {
       T_TensorTensor_T result =
           torch.max_pool2d_with_indices(
               x, two(pool.kernel()), two(pool.stride()), two(pool.padding()), two(1), false);
-      primal.maxima.put(node.name(), result.get1());
-      return result.get0();
+      // of their own: what get0 and get1 give ends with the pair
+      primal.maxima.put(node.name(), new Tensor(result.get1()));
+      return new Tensor(result.get0());
     } else if (layer instanceof Layer.Add) {
       Tensor other = primal.values.get(node.inputs().get(1));
       return soleReader(node, 0) ? x.add_(other) : x.add(other);
