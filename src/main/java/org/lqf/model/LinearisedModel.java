@@ -207,10 +207,16 @@ public record LinearisedModel(
   public static LinearisedModel read(Path file) throws IOException {
     Safetensors content = Safetensors.read(file);
     Map<String, String> texts = content.metadata();
-    if (!FORMAT.equals(texts.get("format"))) {
+    String format = texts.getOrDefault("format", "");
+    if (format.startsWith("lqf-model/") && !format.equals(FORMAT)) {
       throw new IOException(
-          "%s is no model of lqf: its metadata says format %s, expected \"%s\""
-              .formatted(file, texts.get("format"), FORMAT));
+          "%s is a model of another version of lqf: it has format %s, this one reads %s; tune it again"
+              .formatted(file, format, FORMAT));
+    }
+    if (!format.equals(FORMAT)) {
+      throw new IOException(
+          "%s is no model of lqf: its metadata gives as format %s, expected \"%s\""
+              .formatted(file, format.isEmpty() ? "nothing" : format, FORMAT));
     }
     String digest = digest(content);
     if (!digest.equals(texts.get(CONTENT))) {

@@ -169,6 +169,15 @@ class LinearisedModelTest {
   }
 
   @Test
+  void aModelOfAnotherVersionIsRefusedAsSuch() throws IOException {
+    Path old = folder.resolve("old.lqf");
+    Map<String, String> texts = Map.of("format", "lqf-model/1");
+    new Safetensors(texts, Map.of("delta", Tensor.of(new float[] {1}))).write(old);
+    IOException e = assertThrows(IOException.class, () -> LinearisedModel.read(old));
+    assertTrue(e.getMessage().contains("of another version of lqf"), e.getMessage());
+  }
+
+  @Test
   void changedMetadataIsRefusedAsAltered() throws IOException {
     Safetensors content = Safetensors.read(written());
     Map<String, String> texts = new HashMap<>(content.metadata());
