@@ -1,8 +1,7 @@
-// The ops of layers (but batch norm and average pools) on the shapes of bench/shapes, and inverses, one thread, as a table in Markdown: how
-// near each is to what this machine can do. An op is compared with the limit that binds it: multiply-adds for convolutions and inverses,
-// memory traffic for the others. Time is
-// that of the thread, so a processor that others use disturbs caches and clock only; the best of some samples counts, each beside one of
-// the limit.
+// The ops of layers (but batch norm and average pools) on the shapes of bench/shapes, the products of rows of J, and inverses, one thread, as
+// a table in Markdown: how near each is to what this machine can do. An op is compared with the limit that binds it: multiply-adds for
+// convolutions, products and inverses, memory traffic for the others. Time is that of the thread, so a processor that others use disturbs
+// caches and clock only; the best of some samples counts, each beside one of the limit.
 //   lqf_ops [--shapes FILE] [--only SUBSTRING] [--samples N]
 #include "ops.h"
 
@@ -167,6 +166,23 @@ public:
         memory(name, "shortcut", in + small, [&] { ops_.subsample(threads_, s, x.data(), y.data()); });
     }
 
+    // The products of the rows of J of 64 images of 10 classes with those of 64 others, and with themselves; 1/8 of ResNet-20's parameters.
+    void gram() {
+        const std::string name = "640 rows";
+        const int64_t rows = 640, length = 33600;
+        if (left_out(name, "products")) return;
+        const Floats a(size_t(rows * length)), b(size_t(rows * length));
+        std::vector<double> out(size_t(4 * rows * rows));
+        double *corner = out.data(), *beside = corner + rows, *below = corner + 2 * rows * rows;
+        const double flop = 2.0 * double(rows) * double(rows) * double(length);
+        compute(
+            name, "products with others", flop,
+            [&] { ops_.gram(threads_, rows, rows, length, a.data(), b.data(), beside, below, 2 * rows); }, 1);
+        compute(
+            name, "products with themselves", flop / 2,
+            [&] { ops_.gram(threads_, rows, rows, length, a.data(), a.data(), corner, corner, 2 * rows); }, 1);
+    }
+
     void inverse(int side) {
         const std::string name = "side " + std::to_string(side), op = "inverse";
         if (left_out(name, op)) return;
@@ -256,5 +272,6 @@ int main(int count, char** arguments) {
             if (kind == "subsample") table.subsample(name, channels, side, out, stride);
         }
     }
+    table.gram();
     for (int side : {577, 1153, 2305, 4609}) table.inverse(side);
 }

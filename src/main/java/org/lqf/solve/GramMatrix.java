@@ -11,15 +11,16 @@ import org.lqf.engine.SymmetricMatrix;
 
 /**
  * K = JJᵀ [N·C, N·C], the tangent kernel of the images with themselves, tile by tile: the rows of
- * two tiles of images are held at a time, and computed anew for every pair of tiles.
+ * two tiles of images are held, and those of every later tile are computed anew to meet them.
  */
 public final class GramMatrix {
 
-  private static final long TILE_BYTES = 1L << 30; // of the rows of one tile
+  private static final long ROWS_BYTES = 2L << 30; // of all rows of J that are in memory
+  private static final int HELD = 2; // tiles whose rows stay while those of the later ones pass
   private static final int MAX_SIDE = 46_340; // beyond, K has more entries than an array can hold
   private static final double MEMORY_SHARE = 0.5; // of the free memory, at most
 
-  /** Images [n, channels, height, width] whose rows of J are held together. */
+  /** Images [n, channels, height, width] whose rows of J are computed together. */
   private record Tile(float[] images, int n) {}
 
   private GramMatrix() {}
@@ -47,8 +48,8 @@ public final class GramMatrix {
   /** The same where a plan takes so many images at most. */
   public static long bytes(long images, int classes, long parameters, int batch) {
     long side = images * classes;
-    long tile = Math.min(images, tile(classes, parameters, batch));
-    return 8 * side * side + 2 * 4L * tile * classes * parameters;
+    long held = Math.min(images, (HELD + 1L) * tile(classes, parameters, batch));
+    return 8 * side * side + 4 * held * classes * parameters;
   }
 
   /** Whether K and a factorisation in place fit into half of so many bytes. */
@@ -58,24 +59,23 @@ public final class GramMatrix {
   }
 
   /**
-   * Multiply-adds of {@link #of} and a factorisation, in units of those of a convolution: products
-   * of long rows run at about half the speed.
+   * Multiply-adds of {@link #of} and a factorisation, in units of those of a convolution.
    *
    * @param batch the most images that the plan takes
    * @param macs of one forward pass of one image
    */
   public static double work(int classes, long parameters, int batch, long images, double macs) {
     double side = (double) images * classes;
-    double tile = tile(classes, parameters, batch);
-    double passes = Math.max(1, images / (2 * tile)); // how often each row is computed
-    return side * side * parameters
+    double held = HELD * tile(classes, parameters, batch);
+    double passes = 1 + Math.max(0, images / held - 1) / 2; // how often each row is computed
+    return side * side / 2 * parameters
         + side * side * side / 3
         + passes * images * (1 + 2.0 * classes) * macs;
   }
 
   /** Images of a tile. */
   private static int tile(int classes, long parameters, int batch) {
-    long fit = TILE_BYTES / (4L * classes * parameters);
+    long fit = ROWS_BYTES / ((HELD + 1) * 4L * classes * parameters);
     return (int) Math.max(1, Math.min(batch, fit));
   }
 
@@ -99,36 +99,42 @@ public final class GramMatrix {
           }
         });
     SymmetricMatrix matrix = engine.matrix(side(samples.size(), classes));
-    long length = (long) tile * classes * plan.parameters();
-    try (DeviceVector left = engine.vector(length);
-        DeviceVector right = engine.vector(length)) {
+    List<DeviceVector> rows = new ArrayList<>(); // of the held tiles, then of one that passes
+    try {
+      long length = (long) tile * classes * plan.parameters();
+      for (int i = 0; i < Math.min(HELD + 1, tiles.size()); i++) {
+        rows.add(engine.vector(length));
+      }
+      int[] at = new int[tiles.size() + 1]; // where the rows of a tile begin
+      for (int i = 0; i < tiles.size(); i++) {
+        at[i + 1] = at[i] + tiles.get(i).n * classes;
+      }
       int done = 0;
       int pairs = tiles.size() * (tiles.size() + 1) / 2;
-      int row = 0;
-      for (int i = 0; i < tiles.size(); i++) {
-        int rows = jacobian(plan, tiles.get(i), left) * classes;
-        matrix.gram(row, left, rows, row, left, rows, plan.parameters());
-        int column = row + rows;
-        report(progress, ++done, pairs);
-        for (int j = i + 1; j < tiles.size(); j++) {
-          int columns = jacobian(plan, tiles.get(j), right) * classes;
-          matrix.gram(row, left, rows, column, right, columns, plan.parameters());
-          column += columns;
-          report(progress, ++done, pairs);
+      for (int first = 0; first < tiles.size(); first += HELD) {
+        for (int j = first; j < tiles.size(); j++) {
+          DeviceVector right = rows.get(Math.min(j - first, HELD));
+          jacobian(plan, tiles.get(j), right);
+          for (int i = first; i <= Math.min(j, first + HELD - 1); i++) {
+            DeviceVector left = rows.get(i - first);
+            matrix.gram(
+                at[i], left, at[i + 1] - at[i], at[j], right, at[j + 1] - at[j], plan.parameters());
+            report(progress, ++done, pairs);
+          }
         }
-        row += rows;
       }
       return matrix;
     } catch (RuntimeException e) {
       matrix.close();
       throw e;
+    } finally {
+      rows.forEach(DeviceVector::close);
     }
   }
 
-  private static int jacobian(Plan plan, Tile tile, DeviceVector rows) {
+  private static void jacobian(Plan plan, Tile tile, DeviceVector rows) {
     plan.forward(tile.images, tile.n);
     plan.jacobian(rows);
-    return tile.n;
   }
 
   private static void report(Progress progress, int done, int pairs) {
