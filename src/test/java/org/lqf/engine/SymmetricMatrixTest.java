@@ -113,7 +113,7 @@ class SymmetricMatrixTest {
   @ParameterizedTest
   @MethodSource("org.lqf.engine.Devices#all")
   void gramIsExactOnIntegersBeyondATile(String device) {
-    int rows = 200;
+    int rows = 340;
     int length = 33;
     float[] a = Numbers.integers(rows * length, 9, SEED);
     double[] transposed = new double[rows * length];
