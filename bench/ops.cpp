@@ -183,15 +183,19 @@ public:
             [&] { ops_.gram(threads_, rows, rows, length, a.data(), a.data(), corner, corner, 2 * rows); }, 1);
     }
 
-    void inverse(int side) {
-        const std::string name = "side " + std::to_string(side), op = "inverse";
+    // condition: largest sum of a row over the shift, which decides what is done in float.
+    void inverse(int side, double condition) {
+        const std::string name = "side " + std::to_string(side),
+                          op = "inverse, condition " + std::to_string(int64_t(condition));
         if (left_out(name, op)) return;
         std::vector<double> a(size_t(side) * size_t(side), 0.0);
         for (int i = 0; i < side; ++i)
             for (int j = 0; j < side; ++j)
                 a[size_t(i) * size_t(side) + size_t(j)] = i == j ? 2 : 1.0 / (2 + std::abs(i - j));
+        double sum = 0;  // of the middle row, the largest
+        for (int j = 0; j < side; ++j) sum += a[size_t(side / 2) * size_t(side) + size_t(j)];
         Floats out(a.size());
-        const SpdInverse m{side, a.data(), 1, 0.5, out.data()};
+        const SpdInverse m{side, a.data(), 1, sum / condition, out.data()};
         int64_t pivot;
         compute(
             name, op, std::pow(double(side), 3), [&] { ops_.spd_inverse(threads_, 1, &m, &pivot); }, 1);
@@ -273,5 +277,6 @@ int main(int count, char** arguments) {
         }
     }
     table.gram();
-    for (int side : {577, 1153, 2305, 4609}) table.inverse(side);
+    for (int side : {577, 1153, 2305, 4609})
+        for (double condition : {1e3, 1e4, 1e6}) table.inverse(side, condition);
 }

@@ -142,20 +142,79 @@ TEST_CASE("cpu spd_inverse keeps the shift of a matrix of rank one, in float as 
         square += double(u[i]) * u[i];
         for (int64_t j = 0; j < side; ++j) a[i * side + j] = double(u[i]) * u[j];
     }
-    for (auto [condition, bound] : {std::pair{1e2, 0x1p-12}, {1e3, 0x1p-12}, {1e6, 0x1p-20}, {1e9, 0x1p-20}}) {
-        CAPTURE(condition);
-        const double shift = square / condition;
-        Floats out(a.size(), NAN);
-        const SpdInverse inverse{side, a.data(), 1, shift, out.data()};
-        int64_t pivot = -1;
-        device.ops.spd_inverse(device.threads, 1, &inverse, &pivot);
-        REQUIRE(pivot == 0);
-        double worst = 0;
+    each_isa([&] {
+        for (auto [condition, bound] : {std::pair{1e2, 0x1p-12},
+                                        {1e3, 0x1p-12},
+                                        {1e4, 0x1p-16},  // from here on the factor is in double
+                                        {2e5, 0x1p-16},
+                                        {1e6, 0x1p-20},
+                                        {1e9, 0x1p-20}}) {
+            CAPTURE(condition);
+            const double shift = square / condition;
+            Floats out(a.size(), NAN);
+            const SpdInverse inverse{side, a.data(), 1, shift, out.data()};
+            int64_t pivot = -1;
+            device.ops.spd_inverse(device.threads, 1, &inverse, &pivot);
+            REQUIRE(pivot == 0);
+            double worst = 0;
+            for (int64_t i = 0; i < side; ++i)
+                for (int64_t j = 0; j < side; ++j)
+                    worst = std::max(
+                        worst, std::abs(out[i * side + j] * shift - (i == j) + a[i * side + j] / (square + shift)));
+            CHECK(worst < bound);
+        }
+    });
+}
+
+// A factor as activations make it: of positive mean, rank a tenth of the side, eigenvalues that fall. The condition is that which decides what
+// is done in float: the largest sum of a row over the shift. Errors are relative, in the Frobenius norm.
+TEST_CASE("cpu spd_inverse of a Kronecker factor: its error against double, the same bits for any number of threads") {
+    for (int64_t side : {600, 1100}) {  // a thread's own, and one that they share
+        CAPTURE(side);
+        const int64_t rank = side / 10;
+        const Floats b = normals(size_t(rank * side), 8);
+        Doubles a(size_t(side * side), 0.0);
+        double largest = 0;
+        for (int64_t k = 0; k < rank; ++k)
+            for (int64_t i = 0; i < side; ++i) {
+                auto activation = [&](int64_t at) { return std::max(0.5 + b[k * side + at], 0.0) / double(1 + k); };
+                const double left = activation(i);
+                for (int64_t j = 0; j <= i; ++j) a[i * side + j] += left * activation(j);
+            }
         for (int64_t i = 0; i < side; ++i)
-            for (int64_t j = 0; j < side; ++j)
-                worst = std::max(worst,
-                                 std::abs(out[i * side + j] * shift - (i == j) + a[i * side + j] / (square + shift)));
-        CHECK(worst < bound);
+            for (int64_t j = 0; j < i; ++j) a[j * side + i] = a[i * side + j];
+        for (int64_t i = 0; i < side; ++i) {
+            double sum = 0;
+            for (int64_t j = 0; j < side; ++j) sum += a[i * side + j];
+            largest = std::max(largest, sum);
+        }
+        for (auto [condition, bound] : {std::pair{1e3, 0x1p-16}, {3e4, 0x1p-18}, {2e5, 0x1p-18}, {1e6, 0x1p-24}}) {
+            CAPTURE(condition);
+            Floats first;
+            for (int threads : {1, 2, 3}) {
+                Device device(cpu_ops(), threads);
+                std::vector<Floats> out(3, Floats(a.size(), NAN));  // at once
+                std::vector<SpdInverse> inverses;
+                for (Floats& o : out) inverses.push_back({side, a.data(), 1, largest / condition, o.data()});
+                std::vector<int64_t> pivots(out.size(), -1);
+                device.ops.spd_inverse(device.threads, int(out.size()), inverses.data(), pivots.data());
+                if (threads == 1) first = out[0];
+                for (size_t k = 0; k < out.size(); ++k) {
+                    REQUIRE(pivots[k] == 0);
+                    CHECK(same_bits(out[k], first));
+                }
+            }
+            Device device(cpu_ops(), 2);
+            Doubles expected = a;
+            REQUIRE(device.ops.cholesky(device.threads, side, expected.data(), largest / condition) == 0);
+            device.ops.cholesky_inverse(device.threads, side, expected.data());
+            double error = 0, norm = 0;
+            for (size_t i = 0; i < expected.size(); ++i) {
+                error += (first[i] - expected[i]) * (first[i] - expected[i]);
+                norm += expected[i] * expected[i];
+            }
+            CHECK(std::sqrt(error / norm) < bound);
+        }
     }
 }
 

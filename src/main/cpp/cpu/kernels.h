@@ -90,6 +90,22 @@ struct MaxPoolRow {
     int32_t* argmax;  // like y
 };
 
+// Rows of a panel: a matrix in panels is [panel][column][kPanelRows], three AVX-512 registers a column.
+template <class T>
+constexpr int kPanelRows = 192 / sizeof(T);
+
+// c += a b^T, where a and c are one panel each and b as many as columns takes, a multiple of kPanelRows.
+template <class T>
+struct PanelProduct {
+    int count;  // columns of a and b
+    const T* a;
+    const T* b;
+    int64_t b_panel;  // from a panel to the next
+    T* c;
+    int columns;
+    const T* next[2];  // what the next product takes of a and, per panel of its a, of b: fetched meanwhile
+};
+
 struct Kernels {
     const char* name;
 
@@ -110,6 +126,9 @@ struct Kernels {
     // For their gradient: v = A y A^T of a row of tiles of m x m outputs, top and left that of the outputs; g += G^T u G.
     void (*winograd_cotangent[2])(const WinogradInput&);
     void (*winograd_gradient[2])(const float* u, int64_t u_element, int channels, float* g);
+
+    void (*panel_product)(const PanelProduct<float>&);
+    void (*panel_product_double)(const PanelProduct<double>&);
 
     void (*max_pool_row)(const MaxPoolRow&);
 

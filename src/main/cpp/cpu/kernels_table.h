@@ -8,6 +8,7 @@
 #include "elementwise.h"
 #include "norm_rows.h"
 #include "outer_tile.h"
+#include "panel_product.h"
 #include "pool_rows.h"
 #include "weight_lanes.h"
 #include "winograd_tile.h"
@@ -61,6 +62,8 @@ static constexpr cpu::Kernels table(const char* name) {
     k.winograd_gradient[1] = winograd_gradient<4>;
     k.winograd_weights[0] = winograd_weights<2>;
     k.winograd_weights[1] = winograd_weights<4>;
+    k.panel_product = panel_product<Block, float>;
+    k.panel_product_double = panel_product<DoubleBlock, double>;
     k.max_pool_row = max_pool_row;
     k.sum_pixels = sum_pixels;
     k.to_lanes = to_lanes;

@@ -11,9 +11,13 @@ namespace lqf::avx2 {
 struct Block {
     __m256 lo, hi;
 };
+struct DoubleBlock {  // half as many
+    __m256d lo, hi;
+};
 
 constexpr int kTilePixels[] = {6};  // of a conv tile of one output block: 12 sums of 16 registers; of two there is none
 constexpr int kOuterChannels[] = {6};  // of an outer tile
+constexpr int kPanelTile[] = {1, 6};   // Blocks by columns of a panel product
 constexpr int kDoubles = 4;            // doubles of a register
 
 LQF_INLINE Block zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
@@ -28,6 +32,15 @@ LQF_INLINE Block sub(Block a, Block b) { return {_mm256_sub_ps(a.lo, b.lo), _mm2
 LQF_INLINE Block mul(Block a, Block b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
 LQF_INLINE Block fma(Block a, Block b, Block c) {
     return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+LQF_INLINE DoubleBlock load(const double* p) { return {_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4)}; }
+LQF_INLINE void store(double* p, DoubleBlock a) {
+    _mm256_storeu_pd(p, a.lo);
+    _mm256_storeu_pd(p + 4, a.hi);
+}
+LQF_INLINE DoubleBlock broadcast(double s) { return {_mm256_set1_pd(s), _mm256_set1_pd(s)}; }
+LQF_INLINE DoubleBlock fma(DoubleBlock a, DoubleBlock b, DoubleBlock c) {
+    return {_mm256_fmadd_pd(a.lo, b.lo, c.lo), _mm256_fmadd_pd(a.hi, b.hi, c.hi)};
 }
 // where test > 0: a, elsewhere b
 LQF_INLINE Block where_positive(Block test, Block a, Block b) {

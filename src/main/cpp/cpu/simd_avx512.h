@@ -11,10 +11,14 @@ namespace lqf::avx512 {
 struct Block {
     __m512 v;
 };
+struct DoubleBlock {  // half as many
+    __m512d v;
+};
 
 // Of 32 registers: the sums, a register a block, a broadcast.
 constexpr int kTilePixels[] = {16, 14};           // of a conv tile of 1, 2 output blocks
 constexpr int kOuterChannels[] = {16, 12, 9, 6};  // of an outer tile of 1, 2, 3, 4 blocks
+constexpr int kPanelTile[] = {3, 8};              // Blocks by columns of a panel product
 constexpr int kDoubles = 8;                       // doubles of a register
 
 LQF_INLINE Block zero() { return {_mm512_setzero_ps()}; }
@@ -25,6 +29,10 @@ LQF_INLINE Block add(Block a, Block b) { return {_mm512_add_ps(a.v, b.v)}; }
 LQF_INLINE Block sub(Block a, Block b) { return {_mm512_sub_ps(a.v, b.v)}; }
 LQF_INLINE Block mul(Block a, Block b) { return {_mm512_mul_ps(a.v, b.v)}; }
 LQF_INLINE Block fma(Block a, Block b, Block c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+LQF_INLINE DoubleBlock load(const double* p) { return {_mm512_loadu_pd(p)}; }
+LQF_INLINE void store(double* p, DoubleBlock a) { _mm512_storeu_pd(p, a.v); }
+LQF_INLINE DoubleBlock broadcast(double s) { return {_mm512_set1_pd(s)}; }
+LQF_INLINE DoubleBlock fma(DoubleBlock a, DoubleBlock b, DoubleBlock c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
 // where test > 0: a, elsewhere b
 LQF_INLINE Block where_positive(Block test, Block a, Block b) {
     return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(test.v, _mm512_setzero_ps(), _CMP_GT_OQ), b.v, a.v)};

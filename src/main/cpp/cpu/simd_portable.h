@@ -13,8 +13,16 @@ struct Block {
     Quad q0, q1, q2, q3;
 };
 
+typedef double Pair __attribute__((vector_size(16)));
+typedef double UnalignedPair __attribute__((vector_size(16), aligned(8), may_alias));
+
+struct DoubleBlock {  // half as many
+    Pair p[4];
+};
+
 constexpr int kTilePixels[] = {2};  // of a conv tile of one output block: 8 sums of 16 registers; of two there is none
 constexpr int kOuterChannels[] = {2};  // of an outer tile
+constexpr int kPanelTile[] = {1, 3};   // Blocks by columns of a panel product
 constexpr int kDoubles = 2;            // doubles of a register
 
 LQF_INLINE Quad load_quad(const float* p) { return *reinterpret_cast<const UnalignedQuad*>(p); }
@@ -37,6 +45,22 @@ LQF_INLINE Block add(Block a, Block b) { return {a.q0 + b.q0, a.q1 + b.q1, a.q2 
 LQF_INLINE Block sub(Block a, Block b) { return {a.q0 - b.q0, a.q1 - b.q1, a.q2 - b.q2, a.q3 - b.q3}; }
 LQF_INLINE Block mul(Block a, Block b) { return {a.q0 * b.q0, a.q1 * b.q1, a.q2 * b.q2, a.q3 * b.q3}; }
 LQF_INLINE Block fma(Block a, Block b, Block c) { return add(mul(a, b), c); }
+LQF_INLINE DoubleBlock load(const double* p) {
+    DoubleBlock a;
+    for (int i = 0; i < 4; ++i) a.p[i] = *reinterpret_cast<const UnalignedPair*>(p + 2 * i);
+    return a;
+}
+LQF_INLINE void store(double* p, DoubleBlock a) {
+    for (int i = 0; i < 4; ++i) *reinterpret_cast<UnalignedPair*>(p + 2 * i) = a.p[i];
+}
+LQF_INLINE DoubleBlock broadcast(double s) {
+    const Pair p = {s, s};
+    return {{p, p, p, p}};
+}
+LQF_INLINE DoubleBlock fma(DoubleBlock a, DoubleBlock b, DoubleBlock c) {
+    for (int i = 0; i < 4; ++i) c.p[i] += a.p[i] * b.p[i];
+    return c;
+}
 // where test > 0: a, elsewhere b
 LQF_INLINE Block where_positive(Block test, Block a, Block b) {
     return {pick(test.q0, a.q0, b.q0), pick(test.q1, a.q1, b.q1), pick(test.q2, a.q2, b.q2), pick(test.q3, a.q3, b.q3)};

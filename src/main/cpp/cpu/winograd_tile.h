@@ -31,7 +31,8 @@ struct Winograd<2> {
 template <>
 struct Winograd<4> {
     LQF_INLINE void input(const Block (&d)[6], Block (&v)[6]) {
-        const Block two = broadcast(2), four = broadcast(4), minus_four = broadcast(-4), minus_five = broadcast(-5);
+        const Block two = broadcast(2.0f), four = broadcast(4.0f), minus_four = broadcast(-4.0f),
+                    minus_five = broadcast(-5.0f);
         const Block even = fma(minus_four, d[2], d[4]), odd = fma(minus_four, d[1], d[3]);
         const Block even2 = sub(d[4], d[2]), odd2 = mul(two, sub(d[3], d[1]));
         v[0] = fma(four, d[0], fma(minus_five, d[2], d[4]));
@@ -39,7 +40,7 @@ struct Winograd<4> {
         v[5] = fma(four, d[1], fma(minus_five, d[3], d[5]));
     }
     LQF_INLINE void output(const Block (&q)[6], Block (&y)[4]) {
-        const Block two = broadcast(2), four = broadcast(4), eight = broadcast(8);
+        const Block two = broadcast(2.0f), four = broadcast(4.0f), eight = broadcast(8.0f);
         const Block even = add(q[1], q[2]), odd = sub(q[1], q[2]), even2 = add(q[3], q[4]), odd2 = sub(q[3], q[4]);
         y[0] = add(add(q[0], even), even2), y[1] = fma(two, odd2, odd);
         y[2] = fma(four, even2, even), y[3] = add(fma(eight, odd2, odd), q[5]);
@@ -52,7 +53,7 @@ struct Winograd<4> {
         u[3] = add(even2, odd2), u[4] = sub(even2, odd2), u[5] = g[2];
     }
     LQF_INLINE void cotangent(const Block (&y)[4], Block (&q)[6]) {
-        const Block two = broadcast(2), four = broadcast(4), eight = broadcast(8);
+        const Block two = broadcast(2.0f), four = broadcast(4.0f), eight = broadcast(8.0f);
         const Block even = add(y[0], y[2]), odd = add(y[1], y[3]);
         const Block even2 = fma(four, y[2], y[0]), odd2 = fma(eight, y[3], mul(two, y[1]));
         q[0] = y[0], q[1] = add(even, odd), q[2] = sub(even, odd);
