@@ -7,8 +7,6 @@ LQF_CONV2D_PRODUCT(Precision::kFp32)
 
 namespace {
 
-bool is_linear(const Conv2d& c) { return c.kh == c.ih && c.kw == c.iw && c.pad == 0; }
-
 void product(const Conv2d& c, const ConvOperands& p, bool backward) {
     if (!backward && is_linear(c)) return linear_product(c, p);
     switch (c.precision) {
@@ -21,9 +19,7 @@ void product(const Conv2d& c, const ConvOperands& p, bool backward) {
     }
 }
 
-const float* bias_of(const Conv2d& c, const float* packed) {
-    return packed + int64_t(padded_channels(c.ic)) * c.kh * c.kw * padded_channels(c.oc);
-}
+const float* bias_of(const Conv2d& c, const float* packed) { return packed + bias_offset(c); }
 
 }  // namespace
 

@@ -11,7 +11,7 @@ enum class Precision { kFp32, kTf32, kBf16 };
 // Pointers are null where there is nothing: no tangent, no bias.
 struct ConvOperands {
     const float *x, *x_dot;  // sources, [n, blocks, h, w, 4]
-    const float *w, *delta;  // packed, [taps][blocks][output channels][4]
+    const float *w, *delta;  // packed, [taps][packets][output channels][16 bytes]
     const float *bias, *bias_dot;
     Epilogue epilogue;          // of y; or of y_dot where there is no y
     const float* residual_dot;  // of y_dot where there is a y, whose sign is then its mask
@@ -27,6 +27,14 @@ template <>
 void conv2d_product<Precision::kTf32>(const Conv2d& c, const ConvOperands& p, bool backward);
 template <>
 void conv2d_product<Precision::kBf16>(const Conv2d& c, const ConvOperands& p, bool backward);
+
+// What linear_product makes, from weights as they are.
+inline bool is_linear(const Conv2d& c) { return c.kh == c.ih && c.kw == c.iw && c.pad == 0; }
+
+// Behind the packed weights, whatever their precision.
+inline int64_t bias_offset(const Conv2d& c) {
+    return int64_t(padded_channels(c.ic)) * c.kh * c.kw * padded_channels(c.oc);
+}
 
 // Forward only, for linear layers: linear.cu.
 void linear_product(const Conv2d& c, const ConvOperands& p);

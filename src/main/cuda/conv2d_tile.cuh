@@ -1,19 +1,25 @@
 // conv2d, its tangent, both at once, and the data gradient: one implicit matrix product.
 //
-//   sum[m, o] = sum_k source[m, k] w[k, o]      m: target pixels of all images, o: output channels, k = (tap, channel block, lane)
+//   sum[m, o] = sum_k source[m, k] w[k, o]      m: target pixels of all images, o: output channels, k = (tap, channel)
 //
-// A block makes 128 pixels x 64 channels. k goes by in stages of 16 = 4 quads (a quad: the four channels of a block at one pixel); stage s+1
-// is on its way (cp.async, zeros for padding) while s is multiplied. No patch matrix exists, no division happens inside the loop.
-// In shared memory both operands are [quad][row][4]: neighbouring lanes read neighbouring 16 bytes, and 8 rows are 128 bytes in a row, as
-// ldmatrix wants them: no bank conflicts, no padding. The tangent shares the tiles of its primal:
-//   y = x w0,  y_dot = x_dot w0 + x delta       24 floats read for 96 FMA in fp32 (8 pixels x 4 channels a thread)
-// Arithmetic: fp32 FFMA, or mma.sync on tf32 or bf16 operands with fp32 sums, rounded when they leave shared memory.
-// Speed: not measured, see the bound in bench/results.
+// A block makes 128 pixels x 64 channels, on tensor cores 256 x 64. k goes by in packets of 16 bytes a pixel and a filter: four channels, in
+// bf16 eight. Some packets are a stage; while one is multiplied the next are on their way, zeros for padding. No patch matrix exists, no
+// division happens inside the loop. In shared memory both operands are [packet][row][16 bytes]: neighbouring lanes read neighbouring 16
+// bytes, and 8 rows are 128 bytes in a row, as ldmatrix wants them: no bank conflicts, no padding. The tangent shares the tiles of its
+// primal: y = x w0,  y_dot = x_dot w0 + x delta.
+//
+//          arithmetic                     operands are rounded                                        copies
+//   fp32   FFMA, 8 x 4 sums a thread      not at all                                                  cp.async
+//   tf32   mma.sync, 64 x 32 sums a warp  weights when packed, x when it leaves shared memory         cp.async
+//   bf16   the same                       weights when packed, x on its way into shared memory,       x through registers
+//                                         which then holds, and reads, half as many bytes
+// Sums are fp32 in all three. Speed: not measured, see the bound in bench/results.
 #ifndef LQF_GPU_CONV2D_TILE_CUH
 #define LQF_GPU_CONV2D_TILE_CUH
 
 #include "backend.h"
 #include "conv2d_operands.cuh"
+#include "conv2d_tensor.cuh"
 #include "conv2d_walk.cuh"
 #include "ptx.cuh"
 
@@ -21,28 +27,17 @@ namespace lqf::gpu {
 
 namespace tile {
 
-constexpr int kPixels = 128, kFilters = 64, kQuads = 4, kStages = 2, kBlockThreads = 256;
-
-template <int kSources>
-struct Stage {
-    float x[kSources][kQuads][kPixels][kBlock];
-    float w[kSources][kQuads][kFilters][kBlock];
-};
-
-template <int kSources>
-struct Shared {
-    Stage<kSources> stages[kStages];
-};
-
 // The sizes that both directions of a convolution give different names.
 struct Planes {
     int n, source_blocks, source_h, source_w, target_blocks, target_h, target_w;
 };
 
-// What one thread brings in for every stage: of its pixel two quads of each source, of its filter one quad of each weight. A tangent that
-// is null is zero; its primal, which has the same shape, is what zeros are asked from.
-template <int kSources>
+// What one thread brings in for every stage: packets of its pixel for each source, and of its filter. A tangent that is null is zero; its
+// primal, which has the same shape, is what zeros are asked from.
+template <typename Shape, int kSources>
 class Loader {
+    using Stage = tile::Stage<Shape, kSources>;
+
 public:
     __device__ Loader(const Walk& walk, const Planes& planes, const ConvOperands& p, int first_pixel, int first_filter)
         : walk_(walk), planes_(planes), p_(p) {
@@ -58,49 +53,88 @@ public:
         filter_offset_ = (first_filter + filter()) * kBlock;
         filter_stride_ = filters * kBlock;
         filter_exists_ = first_filter + filter() < filters;
-        cursor_ = cursor_at(walk, planes.source_blocks, pixel_quad());
+        cursor_ = cursor_at(walk, packets(), pixel_packet());
     }
 
     // Starts the copies of the next stage.
-    __device__ void load(Stage<kSources>& stage) {
+    __device__ void load(Stage& stage) {
         int filter_offset = -1;  // outside
 #pragma unroll
-        for (int quad = 0; quad < kQuads; quad += kApart) {
-            load_pixel(stage, quad + pixel_quad());
-            if (quad == filter_quad() && cursor_.inside(walk_))
-                filter_offset = cursor_.weight_quad(walk_, planes_.source_blocks) * filter_stride_ + filter_offset_;
-            cursor_.advance(walk_, planes_.source_blocks, kApart);
+        for (int packet = 0; packet < Shape::kPackets; packet += kApart) {
+            load_pixel(stage, packet + pixel_packet());
+            if (packet == filter_packet() && cursor_.inside(walk_))
+                filter_offset = cursor_.weight_packet(walk_, packets()) * filter_stride_ + filter_offset_;
+            cursor_.advance(walk_, packets(), kApart);
         }
-        load_filter(stage, filter_quad() + pixel_quad(), filter_offset);
+        load_filter(stage, filter_packet() + pixel_packet(), filter_offset);
+    }
+
+    // Ends those that go through registers.
+    __device__ void land(Stage& stage) {
+        if constexpr (Shape::kIsBf16)
+#pragma unroll
+            for (int source = 0; source < kSources; source++)
+#pragma unroll
+                for (int packet = 0; packet < Shape::kPackets; packet++) {
+                    const float4(&x)[2] = passing_[source][packet];
+                    st4(stage.x[source][packet][pixel()], make_float4(bf16x2(x[0].x, x[0].y), bf16x2(x[0].z, x[0].w),
+                                                                      bf16x2(x[1].x, x[1].y), bf16x2(x[1].z, x[1].w)));
+                }
     }
 
 private:
-    static constexpr int kApart = kBlockThreads / kPixels;  // a thread's quads
+    static constexpr int kApart = kBlockThreads / Shape::kPixels;             // a thread's packets
+    static constexpr int kFilterThreads = Shape::kPackets * Shape::kFilters;  // for one source
 
     // NOTE: not members, registers are scarce.
-    static __device__ int pixel() { return int(threadIdx.x) % kPixels; }
-    static __device__ int pixel_quad() { return int(threadIdx.x) / kPixels; }
-    static __device__ int filter() { return int(threadIdx.x) % kFilters; }
-    static __device__ int filter_quad() { return int(threadIdx.x) / kFilters % (kPixels / kFilters) * kApart; }
+    static __device__ int pixel() { return int(threadIdx.x) % Shape::kPixels; }
+    static __device__ int pixel_packet() { return kApart == 1 ? 0 : int(threadIdx.x) / Shape::kPixels; }
+    static __device__ int filter() { return int(threadIdx.x) % Shape::kFilters; }
+    static __device__ int filter_packet() {
+        return int(threadIdx.x) / Shape::kFilters % (Shape::kPackets / kApart) * kApart;
+    }
+    __device__ int packets() const { return ceil_div(planes_.source_blocks, Shape::kBlocks); }
 
-    __device__ void load_pixel(Stage<kSources>& stage, int quad) {
+    __device__ void load_pixel(Stage& stage, int packet) {
         const int h = source_row_ + cursor_.t * walk_.step, v = source_column_ + cursor_.u * walk_.step;
         const bool inside = cursor_.inside(walk_) && unsigned(h) < unsigned(planes_.source_h) &&
                             unsigned(v) < unsigned(planes_.source_w);
-        const int offset = inside ? ((cursor_.block * planes_.source_h + h) * planes_.source_w + v) * kBlock : 0;
-        ptx::copy_async16(stage.x[0][quad][pixel()], p_.x + image_offset_ + offset, !inside);
-        if (kSources == 1) return;
-        const float* x_dot = p_.x_dot ? p_.x_dot : p_.x;
-        ptx::copy_async16(stage.x[kSources - 1][quad][pixel()], x_dot + image_offset_ + offset, !inside || !p_.x_dot);
+        const int block = cursor_.packet * Shape::kBlocks;
+        const int offset = inside ? ((block * planes_.source_h + h) * planes_.source_w + v) * kBlock : 0;
+        const float *x = p_.x + image_offset_ + offset, *x_dot = (p_.x_dot ? p_.x_dot : p_.x) + image_offset_ + offset;
+        if constexpr (Shape::kIsBf16) {
+            const bool second = inside && block + 1 < planes_.source_blocks;
+            const int plane = planes_.source_h * planes_.source_w * kBlock;
+            pass(passing_[0][packet], x, plane, inside, second);
+            if (kSources == 2)
+                pass(passing_[kSources - 1][packet], x_dot, plane, inside && p_.x_dot, second && p_.x_dot);
+        } else {
+            ptx::copy_async16(stage.x[0][packet][pixel()], x, !inside);
+            if (kSources == 2) ptx::copy_async16(stage.x[kSources - 1][packet][pixel()], x_dot, !inside || !p_.x_dot);
+        }
     }
 
-    __device__ void load_filter(Stage<kSources>& stage, int quad, int offset) {
+    static __device__ void pass(float4 (&to)[2], const float* x, int plane, bool first, bool second) {
+        to[0] = first ? ld4(x) : zero4();
+        to[1] = second ? ld4(x + plane) : zero4();
+    }
+    static __device__ float bf16x2(float low, float high) {
+        return __uint_as_float(ptx::to_bf16x2(__float_as_uint(low), __float_as_uint(high)));
+    }
+
+    // Threads beyond those that one source needs bring the next one's; where all are needed each brings both.
+    __device__ void load_filter(Stage& stage, int packet, int offset) {
         const bool inside = filter_exists_ && offset >= 0;
         if (!inside) offset = 0;
-        ptx::copy_async16(stage.w[0][quad][filter()], p_.w + offset, !inside);
-        if (kSources == 1) return;
-        const float* delta = p_.delta ? p_.delta : p_.w;
-        ptx::copy_async16(stage.w[kSources - 1][quad][filter()], delta + offset, !inside || !p_.delta);
+        constexpr int kTogether = kBlockThreads / kFilterThreads;
+        const int first = kTogether == 1 ? 0 : int(threadIdx.x) / kFilterThreads;
+#pragma unroll
+        for (int i = 0; i < kSources; i += kTogether) {
+            const int source = first + i;
+            if (kSources % kTogether && source >= kSources) return;
+            const float* w = source == 0 ? p_.w : p_.delta;
+            ptx::copy_async16(stage.w[source][packet][filter()], (w ? w : p_.w) + offset, !inside || !w);
+        }
     }
 
     const Walk& walk_;
@@ -110,6 +144,7 @@ private:
     int image_offset_, filter_stride_;  // NOTE: run() checks that they fit
     bool filter_exists_;
     Cursor cursor_;
+    float4 passing_[Shape::kIsBf16 ? kSources : 1][Shape::kIsBf16 ? Shape::kPackets : 1][2];
 };
 
 // Knows where the sums of a tile's pixels go.
@@ -152,25 +187,25 @@ class Fp32 {
     static constexpr int kRows = 8, kColumns = 4, kApart = 16;
 
 public:
-    __device__ void multiply(const Stage<kTangent ? 2 : 1>& stage) {
+    __device__ void multiply(const Stage<Shape<Precision::kFp32>, kTangent ? 2 : 1>& stage) {
         const int row = thread_row(), column = thread_column() * kColumns;
 #pragma unroll 1  // more would hoist loads out of registers' reach
-        for (int quad = 0; quad < kQuads; quad++) {
+        for (int packet = 0; packet < Shape<Precision::kFp32>::kPackets; packet++) {
             float w[4][kColumns], delta[4][kColumns];  // [lane][channel]
 #pragma unroll
             for (int j = 0; j < kColumns; j++) {
                 float lanes[4];
-                split(ld4(stage.w[0][quad][column + j]), lanes);
+                split(ld4(stage.w[0][packet][column + j]), lanes);
                 for (int lane = 0; lane < 4; lane++) w[lane][j] = lanes[lane];
                 if (!kTangent) continue;
-                split(ld4(stage.w[kTangent][quad][column + j]), lanes);
+                split(ld4(stage.w[kTangent][packet][column + j]), lanes);
                 for (int lane = 0; lane < 4; lane++) delta[lane][j] = lanes[lane];
             }
 #pragma unroll
             for (int i = 0; i < kRows; i++) {
                 float x[4], x_dot[4];
-                split(ld4(stage.x[0][quad][row + kApart * i]), x);
-                if (kTangent) split(ld4(stage.x[kTangent][quad][row + kApart * i]), x_dot);
+                split(ld4(stage.x[0][packet][row + kApart * i]), x);
+                if (kTangent) split(ld4(stage.x[kTangent][packet][row + kApart * i]), x_dot);
 #pragma unroll
                 for (int lane = 0; lane < 4; lane++)
 #pragma unroll
@@ -204,136 +239,56 @@ private:
     Floats<kColumns> sum_[kRows] = {}, sum_dot_[kRows] = {};
 };
 
-// 32 pixels x 32 channels a warp, in pieces of 16 x 8; lane = 4 g + t.
-template <Precision kPrecision, bool kPrimal, bool kTangent>
-class Tensor {
-    static constexpr int kRows = 2, kColumns = 4;  // pieces
-
-public:
-    __device__ void multiply(const Stage<kTangent ? 2 : 1>& stage) {
-#pragma unroll
-        for (int first = 0; first < kQuads; first += kPrecision == Precision::kTf32 ? 2 : 4) {
-            unsigned x[kRows][4], x_dot[kRows][4], w[kColumns][2], delta[kColumns][2];
-            load_rows(stage.x[0], first, x);
-            load_columns(stage.w[0], first, w);
-            if (kTangent) {
-                load_rows(stage.x[kTangent], first, x_dot);
-                load_columns(stage.w[kTangent], first, delta);
-            }
-#pragma unroll
-            for (int i = 0; i < kRows; i++)
-#pragma unroll
-                for (int j = 0; j < kColumns; j++) {
-                    if (kPrimal) mma(sum_[i][j], x[i], w[j]);
-                    if (!kTangent) continue;
-                    mma(sum_dot_[i][j], x_dot[i], w[j]);
-                    mma(sum_dot_[i][j], x[i], delta[j]);
-                }
-        }
-    }
-
-    __device__ void write(const Writer<kPrimal, kTangent>& to, int first_pixel, int first_filter) const {
-        const int g = lane() / 4, t = lane() % 4;
-#pragma unroll
-        for (int i = 0; i < kRows; i++)
-#pragma unroll
-            for (int j = 0; j < kColumns; j++)
-#pragma unroll
-                for (int half = 0; half < 2; half++) {
-                    const float *sum = sum_[i][j] + 2 * half, *sum_dot = sum_dot_[i][j] + 2 * half;
-                    to.write(first_pixel + row() + 16 * i + 8 * half + g, first_filter + column() + 8 * j + 2 * t,
-                             Floats<2>{{sum[0], sum[1]}}, Floats<2>{{sum_dot[0], sum_dot[1]}});
-                }
-    }
-
-private:
-    static __device__ int lane() { return int(threadIdx.x) % 32; }
-    static __device__ int row() { return int(threadIdx.x) / 32 % 4 * 32; }
-    static __device__ int column() { return int(threadIdx.x) / 128 * 32; }
-
-    // Two quads: for tf32 one piece of depth 8.
-    static __device__ void load_two(const float (&x)[kQuads][kPixels][kBlock], int quad, int i, unsigned (&r)[4]) {
-        ptx::load_matrix_x4(r, x[quad + lane() / 16][row() + 16 * i + lane() % 16]);
-    }
-    static __device__ void load_two(const float (&w)[kQuads][kFilters][kBlock], int quad, int pair, unsigned (&r)[4]) {
-        ptx::load_matrix_x4(r, w[quad + lane() / 8 % 2][column() + 16 * pair + lane() / 16 * 8 + lane() % 8]);
-    }
-
-    // NOTE: bf16 pairs a float of one quad with that of the next, in both operands: the sum over k does not mind the order.
-    static __device__ void load_rows(const float (&x)[kQuads][kPixels][kBlock], int first, unsigned (&a)[kRows][4]) {
-#pragma unroll
-        for (int i = 0; i < kRows; i++) {
-            unsigned low[4], high[4];
-            load_two(x, first, i, low);
-            if (kPrecision == Precision::kTf32) {
-                for (int part = 0; part < 4; part++) a[i][part] = ptx::to_tf32(low[part]);
-                continue;
-            }
-            load_two(x, first + 2, i, high);
-            a[i][0] = ptx::to_bf16x2(low[0], low[2]);
-            a[i][1] = ptx::to_bf16x2(low[1], low[3]);
-            a[i][2] = ptx::to_bf16x2(high[0], high[2]);
-            a[i][3] = ptx::to_bf16x2(high[1], high[3]);
-        }
-    }
-    static __device__ void load_columns(const float (&w)[kQuads][kFilters][kBlock], int first,
-                                        unsigned (&b)[kColumns][2]) {
-#pragma unroll
-        for (int pair = 0; pair < kColumns / 2; pair++) {
-            unsigned low[4], high[4];
-            load_two(w, first, pair, low);
-            if (kPrecision == Precision::kTf32) {
-                for (int part = 0; part < 4; part++) b[2 * pair + part / 2][part % 2] = ptx::to_tf32(low[part]);
-                continue;
-            }
-            load_two(w, first + 2, pair, high);
-            b[2 * pair][0] = ptx::to_bf16x2(low[0], low[1]);
-            b[2 * pair][1] = ptx::to_bf16x2(high[0], high[1]);
-            b[2 * pair + 1][0] = ptx::to_bf16x2(low[2], low[3]);
-            b[2 * pair + 1][1] = ptx::to_bf16x2(high[2], high[3]);
-        }
-    }
-
-    static __device__ void mma(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
-        if (kPrecision == Precision::kTf32)
-            ptx::mma_tf32_16x8x8(d, a, b[0], b[1]);
-        else
-            ptx::mma_bf16_16x8x16(d, a, b[0], b[1]);
-    }
-
-    float sum_[kRows][kColumns][4] = {}, sum_dot_[kRows][kColumns][4] = {};
-};
-
 template <Precision kPrecision, bool kPrimal, bool kTangent>
 using Product =
     std::conditional_t<kPrecision == Precision::kFp32, Fp32<kPrimal, kTangent>, Tensor<kPrecision, kPrimal, kTangent>>;
 
+// Of a multiprocessor: on tensor cores the sums of a tangent and its primal, and in bf16 what passes through registers too, are more than
+// half of its registers.
+template <Precision kPrecision, bool kPrimal, bool kTangent>
+constexpr int kBlocksTogether = kTangent &&
+                                        (kPrecision == Precision::kBf16 || (kPrecision == Precision::kTf32 && kPrimal))
+                                    ? 1
+                                    : 2;
+
 // blockIdx: x tile of pixels, y tile of channels, z phase (of the backward walk).
 template <Precision kPrecision, bool kPrimal, bool kTangent, bool kBackward>
-__global__ void __launch_bounds__(kBlockThreads, 2) conv2d_kernel(Conv2d c, Planes planes, ConvOperands p) {
-    constexpr int kSources = kTangent ? 2 : 1;
-    Shared<kSources>& s = shared<Shared<kSources>>();
+__global__ void __launch_bounds__(kBlockThreads, kBlocksTogether<kPrecision, kPrimal, kTangent>)
+    conv2d_kernel(Conv2d c, Planes planes, ConvOperands p) {
+    using Shape = tile::Shape<kPrecision>;
+    constexpr int kSources = kTangent ? 2 : 1, kStages = Shape::kStages, kAhead = kStages - 1;
+    Shared<Shape, kSources>& s = shared<Shared<Shape, kSources>>();
     const Walk walk = kBackward ? backward_walk(c, int(blockIdx.z)) : forward_walk(c);
-    const int first_pixel = int(blockIdx.x) * kPixels, first_filter = int(blockIdx.y) * kFilters;
+    const int first_pixel = int(blockIdx.x) * Shape::kPixels, first_filter = int(blockIdx.y) * Shape::kFilters;
     if (first_pixel >= c.n * walk.rows * walk.columns) return;  // the whole block: this phase has fewer pixels
-    const int steps = ceil_div(walk.taps_h * walk.taps_w * planes.source_blocks, kQuads);
+    const int packets = walk.taps_h * walk.taps_w * ceil_div(planes.source_blocks, Shape::kBlocks);
+    const int steps = ceil_div(packets, Shape::kPackets);
 
-    Loader<kSources> loader(walk, planes, p, first_pixel, first_filter);
+    Loader<Shape, kSources> loader(walk, planes, p, first_pixel, first_filter);
     Product<kPrecision, kPrimal, kTangent> product;
-    if (steps > 0) loader.load(s.stages[0]);
-    ptx::copy_commit();
+    for (int step = 0; step < kAhead; step++) {
+        if (step < steps) {
+            loader.load(s.stages[step]);
+            loader.land(s.stages[step]);
+        }
+        ptx::copy_commit();
+    }
     for (int step = 0; step < steps; step++) {
-        ptx::copy_wait<0>();
-        __syncthreads();  // this step's copies are here, and the other stage has been read
-        if (step + 1 < steps) loader.load(s.stages[(step + 1) % kStages]);
+        ptx::copy_wait<kAhead - 1>();
+        __syncthreads();  // this step's copies are here, and the stage that is filled next has been read
+        Stage<Shape, kSources>& next = s.stages[(step + kAhead) % kStages];
+        const bool loads = step + kAhead < steps;
+        if (loads) loader.load(next);
         ptx::copy_commit();
         product.multiply(s.stages[step % kStages]);
+        if (loads) loader.land(next);
     }
     product.write(Writer<kPrimal, kTangent>(walk, planes, p), first_pixel, first_filter);
 }
 
 template <Precision kPrecision, bool kPrimal, bool kTangent, bool kBackward>
 void run(const Conv2d& c, const ConvOperands& p) {
+    using Shape = tile::Shape<kPrecision>;
     const int in = blocks_of(c.ic), out = blocks_of(c.oc);
     const Planes planes =
         kBackward ? Planes{c.n, out, c.oh, c.ow, in, c.ih, c.iw} : Planes{c.n, in, c.ih, c.iw, out, c.oh, c.ow};
@@ -344,10 +299,10 @@ void run(const Conv2d& c, const ConvOperands& p) {
     if (source > INT32_MAX || int64_t(conv2d_packed_floats(c)) > INT32_MAX)
         throw Error(LQF_INVALID, "a convolution of " + std::to_string(c.n) + " images and " +
                                      std::to_string(c.patch() * c.oc) + " weights is too large; use a smaller batch");
-    const dim3 grid(unsigned(ceil_div(int64_t(c.n) * largest.rows * largest.columns, int64_t(kPixels))),
-                    unsigned(ceil_div(filters, kFilters)), unsigned(kBackward ? c.stride * c.stride : 1));
+    const dim3 grid(unsigned(ceil_div(int64_t(c.n) * largest.rows * largest.columns, int64_t(Shape::kPixels))),
+                    unsigned(ceil_div(filters, Shape::kFilters)), unsigned(kBackward ? c.stride * c.stride : 1));
     LQF_LAUNCH((conv2d_kernel<kPrecision, kPrimal, kTangent, kBackward>), grid, dim3(kBlockThreads),
-               sizeof(Shared < kTangent ? 2 : 1 >), stream(), c, planes, p);
+               sizeof(Shared < Shape, kTangent ? 2 : 1 >), stream(), c, planes, p);
 }
 
 }  // namespace tile

@@ -37,28 +37,29 @@ __host__ __device__ inline Walk backward_walk(const Conv2d& c, int phase) {
     return walk;
 }
 
-// Goes through the quads of the inner dimension in order: (t, u, channel block), the block fastest. No division.
+// Goes through the packets of the inner dimension in order: (t, u, packet of channels), the packet fastest. No division. `packets`: of a
+// tap, the quads of all channel blocks or pairs of them.
 struct Cursor {
-    int t, u, block;
+    int t, u, packet;
 
-    __host__ __device__ void advance(const Walk& walk, int blocks, int quads) {
-        for (block += quads; block >= blocks; block -= blocks) {
+    __host__ __device__ void advance(const Walk& walk, int packets, int count) {
+        for (packet += count; packet >= packets; packet -= packets) {
             if (++u < walk.taps_w) continue;
             u = 0;
             ++t;
         }
     }
     __host__ __device__ bool inside(const Walk& walk) const { return t < walk.taps_h; }
-    // Number of this quad in the packed weights [taps][blocks].
-    __host__ __device__ int weight_quad(const Walk& walk, int blocks) const {
-        return (walk.tap_first + t * walk.tap_row + u * walk.tap_column) * blocks + block;
+    // Number of this packet in the packed weights [taps][packets].
+    __host__ __device__ int weight_packet(const Walk& walk, int packets) const {
+        return (walk.tap_first + t * walk.tap_row + u * walk.tap_column) * packets + packet;
     }
 };
 
-__host__ __device__ inline Cursor cursor_at(const Walk& walk, int blocks, int quad) {
+__host__ __device__ inline Cursor cursor_at(const Walk& walk, int packets, int packet) {
     Cursor cursor{0, 0, 0};
     if (walk.taps_w == 0) cursor.t = walk.taps_h;  // nothing to go through
-    cursor.advance(walk, blocks, quad);
+    cursor.advance(walk, packets, packet);
     return cursor;
 }
 

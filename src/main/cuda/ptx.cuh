@@ -110,12 +110,6 @@ void copy_wait() {
 
 namespace twin {
 
-inline float as_float(unsigned bits) {
-    float value;
-    std::memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 struct LoadMatrix {
     const float* row;
     unsigned* r;
@@ -154,7 +148,9 @@ void multiply(void* const* lanes, const float (&a)[16][kDepth], const float (&b)
 
 inline void mma_tf32(void* const* lanes, unsigned) {
     float a[16][8], b[8][8];
-    auto tf32 = [](unsigned bits) { return as_float(bits & 0xffffe000u); };  // a tensor core ignores the low 13 bits
+    auto tf32 = [](unsigned bits) {
+        return __uint_as_float(bits & 0xffffe000u);
+    };  // a tensor core ignores the low 13 bits
     for (int lane = 0; lane < 32; lane++) {
         const auto* mine = static_cast<Mma*>(lanes[lane]);
         const int g = lane / 4, t = lane % 4;
@@ -170,8 +166,8 @@ inline void mma_tf32(void* const* lanes, unsigned) {
 
 inline void mma_bf16(void* const* lanes, unsigned) {
     float a[16][16], b[16][8];
-    auto low = [](unsigned bits) { return as_float(bits << 16); };
-    auto high = [](unsigned bits) { return as_float(bits & 0xffff0000u); };
+    auto low = [](unsigned bits) { return __uint_as_float(bits << 16); };
+    auto high = [](unsigned bits) { return __uint_as_float(bits & 0xffff0000u); };
     for (int lane = 0; lane < 32; lane++) {
         const auto* mine = static_cast<Mma*>(lanes[lane]);
         const int g = lane / 4, t = 2 * (lane % 4);

@@ -11,12 +11,14 @@ namespace {
 
 // One product of a sum: a source pixel times the weights of a tap, in one block of channels.
 struct Term {
-    int row, column, weight_quad;
-    bool operator==(const Term& o) const { return row == o.row && column == o.column && weight_quad == o.weight_quad; }
+    int row, column, weight_packet;
+    bool operator==(const Term& o) const {
+        return row == o.row && column == o.column && weight_packet == o.weight_packet;
+    }
     bool operator<(const Term& o) const {
-        return weight_quad != o.weight_quad ? weight_quad < o.weight_quad
-               : row != o.row               ? row < o.row
-                                            : column < o.column;
+        return weight_packet != o.weight_packet ? weight_packet < o.weight_packet
+               : row != o.row                   ? row < o.row
+                                                : column < o.column;
     }
 };
 using Terms = std::vector<Term>;
@@ -31,7 +33,7 @@ Terms walked(const Walk& walk, int row, int column, int source_h, int source_w, 
             const int h = row * walk.scale + walk.start_row + cursor.t * walk.step;
             const int v = column * walk.scale + walk.start_column + cursor.u * walk.step;
             if (h >= 0 && h < source_h && v >= 0 && v < source_w)
-                terms.push_back({h, v, cursor.weight_quad(walk, blocks)});
+                terms.push_back({h, v, cursor.weight_packet(walk, blocks)});
         }
     }
     std::sort(terms.begin(), terms.end());
@@ -83,7 +85,7 @@ bool is_right(const Conv2d& c, bool backward, int blocks, int apart) {
 }  // namespace
 
 TEST_CASE("walks of convolutions are division and remainder") {
-    constexpr int kApart[] = {1, 2, 4};  // the last two are the loader's of conv2d_tile.cuh
+    constexpr int kApart[] = {1, 2, 4};  // the first two are the loader's of conv2d_tile.cuh
     int shapes = 0;
     for (int ih = 1; ih <= 5; ih++)
         for (int iw = 1; iw <= 4; iw++)

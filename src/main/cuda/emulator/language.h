@@ -26,6 +26,17 @@ struct alignas(16) double2 {
 inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
+inline float __uint_as_float(unsigned bits) {
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+inline unsigned __float_as_uint(float value) {
+    unsigned bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
 #define threadIdx (::lqf::emulator::current.thread)
 #define blockIdx (::lqf::emulator::current.block)
 #define blockDim (::lqf::emulator::current.block_size)

@@ -166,13 +166,16 @@ record Bound(
   }
 
   /**
-   * Bytes of x, x_dot, y and y_dot of a tile of 128 pixels, for one of 36 steps of one of 8 warps.
+   * Bytes of x, x_dot, y and y_dot of a tile of 64 channels, for one step of one of 8 warps:
+   * conv2d_tensor.cuh, Shape.
    */
   private static double dram(String label, Card card) {
     String[] flags = label.substring(label.indexOf('<') + 1).split("[,>]");
     int tangent = Integer.parseInt(flags[2]);
     int tensors = 1 + tangent + Integer.parseInt(flags[1]) + tangent;
-    return tensors * 128 * 64 * 4 / (36.0 * 8) / card.dram;
+    int pixels = flags[0].equals("fp32") ? 128 : 256;
+    int depth = flags[0].equals("tf32") ? 8 : 16;
+    return tensors * pixels * 64 * 4 / (64 * 9 / (double) depth * 8) / card.dram;
   }
 
   private static int weighted(Cubin.Code code, Map<String, Integer> weights) {

@@ -138,7 +138,10 @@ class CubinBudgetTest {
     }
   }
 
-  /** 32 x 32 sums a warp in pieces of 16 x 8: 8 a depth of 8 (tf32) or 16 (bf16). */
+  /**
+   * 64 x 32 sums a warp in pieces of 16 x 8, one piece deep: 16 a product. What is loaded is
+   * multiplied as it is, but for x in tf32; bf16 is stored once a block, 16 bytes at a time.
+   */
   @Test
   void tensorCoresAreFedByMatrixLoads() throws IOException {
     for (String precision : List.of("tf32", "bf16")) {
@@ -149,30 +152,39 @@ class CubinBudgetTest {
               return;
             }
             int products = Bound.products(built.label());
+            int sources = products == 1 ? 1 : 2;
             Cubin.Code loop = mainLoop(built);
-            assertCount((precision.equals("tf32") ? 16 : 8) * products, loop, "HMMA", built);
-            assertCount(products == 1 ? 8 : 16, loop, "LDSM", built);
+            assertCount(16 * products, loop, "HMMA", built);
+            assertCount(6 * sources, loop, "LDSM", built);
+            boolean converts = precision.equals("bf16");
+            assertCount(converts ? 4 * sources : 0, loop, "LDG.128", built);
+            assertCount(converts ? 2 * sources : 0, loop, "STS.128", built);
+            assertCount(converts ? 1 : 1 + 2 * sources, loop, "LDGSTS.128", built);
             assertNothingNarrow(loop, built);
-            assertCopies(loop, built);
           });
     }
   }
 
   /**
    * The bound of the document that bench/cuda-bounds writes, where machine code of a card is here.
+   * Tensor cores of an H100 ask for more than matrix loads bring.
    */
   @Test
   void convolutionsWithTangentAreBoundedByArithmetic() throws IOException {
-    each(
-        "conv2d/conv2d_kernel<fp32,1,1,0>",
-        built -> {
-          for (Card card : Bound.CARDS) {
-            if (card.architecture() == built.kernel().architecture()) {
-              Bound bound = Bound.of(built, card).orElseThrow();
-              assertTrue(bound.fractionOfPeak() >= 0.8, () -> card + ": " + bound);
+    for (String precision : List.of("fp32", "tf32", "bf16")) {
+      String file = precision.equals("fp32") ? "conv2d" : "conv2d_" + precision;
+      each(
+          file + "/conv2d_kernel<" + precision + ",1,1,0>",
+          built -> {
+            for (Card card : Bound.CARDS) {
+              if (card.architecture() == built.kernel().architecture()) {
+                Bound bound = Bound.of(built, card).orElseThrow();
+                double least = precision.equals("fp32") || card.name().equals("A100") ? 0.8 : 0.65;
+                assertTrue(bound.fractionOfPeak() >= least, () -> card + ": " + bound);
+              }
             }
-          }
-        });
+          });
+    }
   }
 
   private static void assertNothingNarrow(Cubin.Code loop, Built built) {

@@ -35,7 +35,7 @@ class PrecisionTest {
     Backbone net =
         new Backbone(
             "two",
-            InputSpec.raw(first.inChannels(), 9, 11),
+            InputSpec.raw(first.inChannels(), 17, 19),
             nodes,
             "mean",
             Node.INPUT,
