@@ -77,7 +77,9 @@ private:
     void reserve(Memory& memory, size_t bytes, const char* purpose);
     void draw_probes(const Plan& plan, int probes, uint64_t seed);
     void accumulate_inputs(Plan& plan);
-    void accumulate_outputs(Plan& plan, int group, int probes);
+    using Walk = std::function<void(int first, int n, const float* cotangent)>;
+    void accumulate_outputs(Plan& plan, int group, int probes, const Walk& walk);
+    void walk_back(Plan& plan, int first, int n, const float* cotangent);
     double pi(const Layer& layer) const;
 
     std::shared_ptr<Engine> engine_;
@@ -88,6 +90,7 @@ private:
     int64_t gamma_entries_ = 0;  // of all layers
     Memory sums_;                // of accumulate: output factors of single images, [group, gamma_entries], double
     Memory probes_;              // of accumulate: Rademacher cotangents, [probes, n, C]
+    Memory cotangent_;           // of accumulate: that of the walk that is replayed, [group, C]
     Replays accumulations_;
     int64_t samples_ = 0;
     double damping_ = 0;               // of the last invert; 0: none
@@ -163,13 +166,29 @@ void Factors::add_images(Plan& plan, int probes, uint64_t seed) {
     reserve(sums_, size_t(group * gamma_entries_) * sizeof(double), "output factors of single images");
     if (probes > 0) draw_probes(plan, probes, seed);
     const int64_t walks = int64_t(passes) * ((n + group - 1) / group);
-    accumulations_.run(walks <= Replays::kMostWalks ? engine_->queue.get() : nullptr,
-                       {probes, n, probes > 0 ? probes_.as<void>() : nullptr, nullptr, sums_.as<void>(),
-                        engine_->scratch.as<void>(), plan.identity()},
-                       [&] {
-                           accumulate_inputs(plan);
-                           accumulate_outputs(plan, group, probes);
-                       });
+    Queue* queue = engine_->queue.get();
+    auto replay = [&](const float* cotangent, int64_t part, const std::function<void()>& work) {
+        accumulations_.run(
+            queue,
+            {probes, n, cotangent, nullptr, sums_.as<void>(), engine_->scratch.as<void>(), plan.identity(), part},
+            work);
+    };
+    if (!queue || walks <= Replays::kMostWalks) {
+        replay(probes > 0 ? probes_.as<float>() : nullptr, 0, [&] {
+            accumulate_inputs(plan);
+            accumulate_outputs(plan, group, probes,
+                               [&](int first, int m, const float* cotangent) { walk_back(plan, first, m, cotangent); });
+        });
+        return;
+    }
+    // One walk of every group is captured and replayed for each pass, with the cotangent in a place that stays.
+    reserve(cotangent_, size_t(group) * size_t(plan.classes()) * sizeof(float), "a cotangent");
+    float* place = cotangent_.as<float>();
+    accumulate_inputs(plan);
+    accumulate_outputs(plan, group, probes, [&](int first, int m, const float* cotangent) {
+        ops_.copy(engine_->threads, int64_t(m) * plan.classes(), cotangent, place);
+        replay(place, 1 + first, [&] { walk_back(plan, first, m, place); });
+    });
 }
 
 // Makes it at least that long; what it held is lost.
@@ -195,26 +214,27 @@ void Factors::accumulate_inputs(Plan& plan) {
 }
 
 // The passes of one image are summed apart, then the images in order: the same bits however the images are split into batches.
-void Factors::accumulate_outputs(Plan& plan, int group, int probes) {
-    Threads& threads = engine_->threads;
+void Factors::accumulate_outputs(Plan& plan, int group, int probes, const Walk& walk) {
     const int classes = plan.classes(), passes = probes > 0 ? probes : classes;
     for (int first = 0; first < plan.images(); first += group) {
         const int n = std::min(group, plan.images() - first);
         set_zero(*engine_, sums_);
-        for (int pass = 0; pass < passes; pass++) {
-            const float* cotangent = probes > 0
-                                         ? probes_.as<float>() + (int64_t(pass) * plan.images() + first) * classes
-                                         : plan.unit_cotangents(pass);
-            plan.reverse(first, n, cotangent,
-                         [&](const Step& step, const Conv2d& conv, const float*, const float* y_bar) {
-                             ops_.kron_output(threads, conv, y_bar, reduce_,
-                                              sums_.as<double>() + layer_of(step).gamma_offset, gamma_entries_);
-                         });
-        }
+        for (int pass = 0; pass < passes; pass++)
+            walk(first, n,
+                 probes > 0 ? probes_.as<float>() + (int64_t(pass) * plan.images() + first) * classes
+                            : plan.unit_cotangents(pass));
         for (Layer& layer : layers_)
-            ops_.add_doubles(threads, layer.oc * layer.oc, n, sums_.as<double>() + layer.gamma_offset, gamma_entries_,
-                             layer.gamma.as<double>());
+            ops_.add_doubles(engine_->threads, layer.oc * layer.oc, n, sums_.as<double>() + layer.gamma_offset,
+                             gamma_entries_, layer.gamma.as<double>());
     }
+}
+
+// Adds what one pass gives to the sums of n images.
+void Factors::walk_back(Plan& plan, int first, int n, const float* cotangent) {
+    plan.reverse(first, n, cotangent, [&](const Step& step, const Conv2d& conv, const float*, const float* y_bar) {
+        ops_.kron_output(engine_->threads, conv, y_bar, reduce_, sums_.as<double>() + layer_of(step).gamma_offset,
+                         gamma_entries_);
+    });
 }
 
 // Balances the damping of the two factors: pi^2 is the mean eigenvalue of A over that of Gamma (Martens & Grosse 2015, section 6.3).
@@ -288,7 +308,7 @@ void Factors::invert(double damping, bool exact) {
 
 void Factors::precondition(const float* gradient, float* step) {
     LQF_CHECK(inverted(), "call invert before precondition (accumulating or writing factors needs a new one)");
-    replays_.run(engine_->queue.get(), {0, 0, gradient, nullptr, step, nullptr, 0}, [&] {
+    replays_.run(engine_->queue.get(), {0, 0, gradient, nullptr, step, nullptr, 0, 0}, [&] {
         ops_.fill(engine_->threads, parameters_, 0.0f, step);
         ops_.kron_precondition(engine_->threads, layers(), inverted_.data(), damping_, gradient, step);
     });

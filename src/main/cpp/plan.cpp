@@ -657,20 +657,27 @@ void Plan::displacement(const float* delta, float* out) {
 
 void Plan::jacobian(float* rows) {
     const int classes = this->classes(), batches = (images_ + micro_ - 1) / micro_;
-    auto work = [&] {
-        ops_.fill(engine_->threads, int64_t(images_) * classes * parameters_, 0.0f, rows);
-        for (int c = 0; c < classes; c++)
-            for (int first = 0; first < images_; first += micro_) {
-                float* row = rows + (int64_t(first) * classes + c) *
-                                        parameters_;  // of the first image; the next is classes rows further
-                reverse(first, micro_batch_at(first), unit_cotangents(c),
-                        [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
-                            ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, row + step.node.weight_offset,
-                                              row + step.node.bias_offset, classes * parameters_);
-                        });
-            }
+    const int64_t walks = int64_t(classes) * batches;
+    auto walk = [&](int c, int first) {
+        // of the first image; the next is classes rows further
+        float* row = rows + (int64_t(first) * classes + c) * parameters_;
+        reverse(first, micro_batch_at(first), unit_cotangents(c),
+                [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
+                    ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, row + step.node.weight_offset,
+                                      row + step.node.bias_offset, classes * parameters_);
+                });
     };
-    replay(kJacobian, nullptr, nullptr, rows, work, int64_t(classes) * batches);
+    for (int64_t begin = 0; begin < walks; begin += Replays::kMostWalks) {
+        auto work = [&] {
+            if (begin == 0) ops_.fill(engine_->threads, int64_t(images_) * classes * parameters_, 0.0f, rows);
+            for (int64_t i = begin; i < std::min(begin + Replays::kMostWalks, walks); i++)
+                walk(int(i / batches), int(i % batches) * micro_);
+        };
+        if (walks <= Replays::kMost * Replays::kMostWalks)
+            replay(kJacobian, nullptr, nullptr, rows, work, begin);
+        else
+            work();  // no graph of so many would be kept until it is used again
+    }
 }
 
 // Forward and jvp step by step, so that a convolution reads its input once for both.

@@ -106,9 +106,9 @@ private:
 
     const float* arrive(const float* images, int n);  // to the device
     void replay(Verb verb, const void* in0, const void* in1, const void* out, const std::function<void()>& work,
-                int64_t walks = 1) {
-        replays_.run(walks <= Replays::kMostWalks ? engine_->queue.get() : nullptr,
-                     {verb, images_, in0, in1, out, engine_->scratch.as<void>(), identity_}, work);
+                int64_t part = 0) {
+        replays_.run(engine_->queue.get(), {verb, images_, in0, in1, out, engine_->scratch.as<void>(), identity_, part},
+                     work);
     }
     const float* to_pack(const lqf_vector* delta);  // null if it is packed
     void pack(const float* delta);

@@ -21,7 +21,7 @@ void Replays::run(Queue* queue, const Key& key, const std::function<void()>& wor
         return;
     }
     kept_.push_front({key, std::move(graph)});
-    if (kept_.size() > kMost) kept_.pop_back();
+    if (int64_t(kept_.size()) > kMost) kept_.pop_back();
 }
 
 }  // namespace lqf

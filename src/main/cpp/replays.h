@@ -11,8 +11,10 @@ namespace lqf {
 
 class Replays {
 public:
-    // Walks back through a network that are worth a graph: some hundred kernels each, and a graph of more takes more memory than it saves time.
+    // Walks back through a network that one graph may hold: some hundred kernels each. Work of more is split, so that graphs stay small.
     static constexpr int64_t kMostWalks = 512;
+    // Graphs that are kept; the one that was not used for longest goes.
+    static constexpr int64_t kMost = 16;
 
     // All that the work depends on except for the contents of memory: which verb, how many images, every address that its owner does not
     // hold for life, which plan (an address does not tell: another plan may get it later).
@@ -20,9 +22,10 @@ public:
         int verb, n;
         const void *in0, *in1, *out, *scratch;
         int64_t plan;
+        int64_t part;  // of work that is split
         bool operator==(const Key& other) const {
             return verb == other.verb && n == other.n && in0 == other.in0 && in1 == other.in1 && out == other.out &&
-                   scratch == other.scratch && plan == other.plan;
+                   scratch == other.scratch && plan == other.plan && part == other.part;
         }
     };
 
@@ -33,8 +36,6 @@ public:
     void clear() { kept_.clear(); }
 
 private:
-    static constexpr size_t kMost = 16;  // graphs; the one that was not used for longest goes
-
     struct Kept {
         Key key;
         std::unique_ptr<Queue::Graph> graph;

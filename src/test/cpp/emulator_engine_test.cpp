@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -340,6 +341,95 @@ TEST_CASE("what was done before is replayed: no launch from the host and no allo
     CHECK(after.allocations == before.allocations);
     CHECK(after.graphs == before.graphs + 16);
     CHECK(loop.e.bytes() == bytes);
+}
+
+namespace {
+
+// conv2d 1x1 - mean - linear on images of one pixel: as many walks as asked for are soon done.
+struct Pixel {
+    static constexpr int kChannels = 2;
+    EmulatedEngine e;
+    lqf_vector* w0 = nullptr;
+    lqf_plan* plan = nullptr;
+
+    Pixel(int classes, int n, bool linear_moves) {
+        e.network = {};
+        e.network.nodes.clear(), e.network.parameters = 0;
+        e.network.add_weights(LQF_CONV2D, kChannels, 3, 1, 1, 0);
+        e.network.add(LQF_GLOBAL_AVG_POOL, 1, 1, 0);
+        e.network.add_weights(LQF_LINEAR, 3, classes, 1, 1, 0);
+        e.network.nodes.back().linearised = linear_moves;
+        w0 = e.vector(normals(size_t(e.network.parameters), 1));
+        OK(lqf_plan_compile(&e.engine, e.network.nodes.data(), int(e.network.nodes.size()), "a\nb\nc\n", kChannels, 1,
+                            1, w0, n, &plan));
+        OK(lqf_plan_forward(plan, normals(size_t(n * kChannels), 2).data(), n));
+    }
+    ~Pixel() {
+        lqf_plan_destroy(plan);
+        lqf_vector_destroy(w0);
+    }
+    Pixel(const Pixel&) = delete;
+};
+
+// What `call` adds to the counts.
+Queue::Counts asked(EmulatedEngine& e, const std::function<void()>& call) {
+    const Queue::Counts before = e.counts();
+    call();
+    const Queue::Counts after = e.counts();
+    return {after.launches - before.launches, after.graphs - before.graphs, after.allocations - before.allocations};
+}
+
+}  // namespace
+
+TEST_CASE("a Jacobian of more walks than a graph holds is several graphs") {
+    constexpr int kRows = 520;  // walks, one image
+    auto rows = [](bool replayed) {
+        Pixel p(kRows, 1, false);
+        lqf_vector* rows = p.e.vector(Floats(size_t(kRows * p.e.network.parameters), NAN));
+        auto jacobian = [&] { OK(lqf_plan_jacobian(p.plan, rows)); };
+        jacobian();
+        const Queue::Counts again = asked(p.e, jacobian);
+        CHECK(again.graphs == (replayed ? 2 : 0));
+        CHECK((again.launches == 0) == replayed);
+        return EmulatedEngine::take(rows);
+    };
+    Floats expected;
+    {
+        const Setting refused("LQF_EMULATOR_CAPTURE", "refused");
+        expected = rows(false);
+    }
+    for (const char* streams : {"late", "random"}) {
+        CAPTURE(streams);
+        const Setting setting("LQF_EMULATOR_STREAMS", streams);
+        CHECK(same_bits(rows(true), expected));
+    }
+}
+
+TEST_CASE("factors of more walks than a graph holds replay one walk of each group of images") {
+    constexpr int kProbes = 260, kGroups = 2;
+    auto sums = [](bool replayed) {
+        Pixel p(kClasses, kMany, true);
+        lqf_factors* factors = nullptr;
+        OK(lqf_factors_create(p.plan, LQF_EXPAND, &factors));
+        const Queue::Counts counts = asked(p.e, [&] { OK(lqf_factors_accumulate(factors, p.plan, kProbes, 7)); });
+        CHECK(counts.graphs == (replayed ? kGroups * kProbes : 0));
+        CHECK((counts.launches < 60) == replayed);     // what is done or captured once a group
+        constexpr int kInput = 4, kOutput = kClasses;  // of the linear layer
+        std::vector<double> sums(kInput * kInput + kOutput * kOutput);
+        OK(lqf_factors_read(factors, 1, sums.data(), sums.data() + kInput * kInput));
+        OK(lqf_factors_destroy(factors));
+        return sums;
+    };
+    std::vector<double> expected;
+    {
+        const Setting refused("LQF_EMULATOR_CAPTURE", "refused");
+        expected = sums(false);
+    }
+    for (const char* streams : {"late", "random"}) {
+        CAPTURE(streams);
+        const Setting setting("LQF_EMULATOR_STREAMS", streams);
+        CHECK(sums(true) == expected);
+    }
 }
 
 TEST_CASE("another address, batch, scratch or set of parameters is no replay of the old one") {
