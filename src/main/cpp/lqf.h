@@ -228,7 +228,7 @@ LQF_API int32_t lqf_matrix_create(lqf_engine* engine, int64_t side, lqf_matrix**
 LQF_API int32_t lqf_matrix_destroy(lqf_matrix* matrix);
 
 /* matrix[row + i, column + j] = <a_i, b_j> for the rows a_i of a [a_rows, length] and b_j of b [b_rows, length], and the mirror image.
- * Double sums over blocks of float products. */
+ * Double sums over blocks of products in float, or as exact. */
 LQF_API int32_t lqf_matrix_gram(lqf_matrix* matrix, int64_t row, lqf_vector* a, int64_t a_rows, int64_t column,
                                 lqf_vector* b, int64_t b_rows, int64_t length);
 

@@ -104,7 +104,7 @@ void check_close(const std::vector<T>& a, const std::vector<T>& b, double reduct
 template <class Body>
 void each_isa(Body body) {
     const std::string chosen = cpu::kernels().name;
-    for (const std::string name : {"portable", "avx2", "avx512"}) {
+    for (const std::string name : {"portable", "avx2", "avx512", "avx512-amx"}) {
         if (!cpu::use_kernels(name.c_str())) continue;
         CAPTURE(name);
         body();

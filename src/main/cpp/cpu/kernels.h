@@ -106,8 +106,30 @@ struct PanelProduct {
     const T* next[2];  // what the next product takes of a and, per panel of its a, of b: fetched meanwhile
 };
 
+// Products of rows on the matrix unit. Floats are sums of two bf16, "halves", but for 2^-17 of their size: of 16 rows and 32 floats of each,
+// tiles [2: high, low][16][16] of pairs of bf16. A left tile has a row a line, a right tile a row a column.
+constexpr int kTileDepth = 32;                        // floats of a row in a tile
+constexpr int64_t kHalvesTile = 2 * kBlock * kBlock;  // pairs
+constexpr int kPanelTiles = 4;  // of 16 rows in a panel: two times 32 rows fit into a first-level cache
+constexpr int64_t kPanelGroup = kPanelTiles * kHalvesTile;  // pairs of 16 rows in a panel
+
+// sum[row][column] = sum over tiles of the products of left and right rows, [panel][16 rows][kPanelTiles].
+struct HalvesProduct {
+    const uint32_t *left, *right;
+    int64_t left_panel, right_panel;  // pairs from a panel to the next
+    int rows, columns;                // multiples of 32
+    int tiles;                        // of each row
+    int64_t below;                    // sums whose column is less than row + below may be left out
+    float* sum;
+    int64_t sum_row;
+};
+
 struct Kernels {
     const char* name;
+
+    // The matrix unit: null without one. split makes tiles of up to 16 rows (none: zeros) of `length` floats.
+    void (*split_rows)(const float* rows, int64_t row, int lanes, int length, bool right, uint32_t* tiles);
+    void (*multiply_halves)(const HalvesProduct&);
 
     int tile_blocks;                                             // the most output blocks of a conv tile
     int tile_pixels[kMostTileBlocks];                            // the most pixels of one of 1, 2, ... output blocks
@@ -165,11 +187,16 @@ extern const Kernels kAvx512Kernels;
 extern const Kernels kAvx2Kernels;
 extern const Kernels kPortableKernels;
 
-// The kernels in use: the best that this processor has, or what LQF_ISA = avx512 | avx2 | portable asks for.
+// The kernels in use: the best that this processor has, or what LQF_ISA = avx512-amx | avx512 | avx2 | portable asks for.
 const Kernels& kernels();
 
 // Chooses by name; false if this processor does not have it. Not to be called while ops run: for tests and benchmarks.
 bool use_kernels(const char* name);
 
 }  // namespace lqf::cpu
+
+namespace lqf::amx {
+void split_rows(const float* rows, int64_t row, int lanes, int length, bool right, uint32_t* tiles);
+void multiply_halves(const cpu::HalvesProduct&);
+}  // namespace lqf::amx
 #endif

@@ -107,12 +107,12 @@ public final class Peers {
     }
     double reserved = 0;
     if ("optimum".matches(only)) {
-      reserved = quick ? 90 : 300;
+      reserved = quick ? 90 : 480;
       int count = threads.get(0);
-      Optimum optimum = quick ? new Optimum(20, 5, count) : new Optimum(100, 10, count);
+      Optimum optimum = new Optimum(quick ? 20 : 100, 50, count);
       parts.put("optimum", seconds -> optimum.compare().forEach(this::add));
     }
-    double budget = quick ? 520 : 1120; // seconds
+    double budget = quick ? 520 : 1300; // seconds
     int left = parts.size() - (reserved > 0 ? 1 : 0);
     for (Map.Entry<String, Part> part : parts.entrySet()) {
       double rest = budget - reserved - (System.nanoTime() - start) / 1e9;
