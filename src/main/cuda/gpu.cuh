@@ -127,18 +127,27 @@ void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_
 }
 #else
 template <typename T>
-const void* pointer_of(const T& argument) {
-    if constexpr (std::is_pointer_v<T>)
-        return argument;
-    else
-        return nullptr;
+void collect(emulator::Addresses& addresses, T argument) {
+    static_assert(std::is_trivially_copyable_v<T>, "a kernel's parameters are plain");
+    if constexpr (std::is_pointer_v<T>) {
+        addresses.pointers.push_back(argument);
+    } else {
+        __builtin_clear_padding(&argument);  // which may hold anything
+        for (size_t at = 0; at + sizeof(uintptr_t) <= sizeof(T); at += sizeof(uintptr_t)) {
+            uintptr_t word;
+            std::memcpy(&word, reinterpret_cast<const char*>(&argument) + at, sizeof word);
+            addresses.words.push_back(word);
+        }
+    }
 }
 template <typename... P, typename... A>
 void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
             A... arguments) {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
     launches++;
-    emulator::launch(stream, name, grid, block, shared_bytes, {pointer_of<P>(arguments)...},
+    emulator::Addresses addresses;
+    (collect<P>(addresses, static_cast<P>(arguments)), ...);
+    emulator::launch(stream, name, grid, block, shared_bytes, std::move(addresses),
                      [=] { kernel(static_cast<P>(arguments)...); });
 }
 #endif

@@ -16,8 +16,8 @@ using Across = Operand<float, false, int>;
 // Kernels take it by value: at most 4 KB.
 struct Layers {
     static constexpr int kMost = 32;
-    KronLayer layer[kMost];
-    int first_tile[kMost];  // of each layer in the grid
+    KronLayer layer[kMost] = {};
+    int first_tile[kMost] = {};  // of each layer in the grid
     int count, tiles;
 
     explicit Layers(int number, const KronLayer* layers) : count(number), tiles(0) {

@@ -1,5 +1,7 @@
 #include "runtime.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -75,10 +77,21 @@ bool is_pinned_memory(const void* address, size_t bytes) { return holds(pinned()
 
 size_t shared_bytes_limit() { return card().shared_kib << 10; }
 
-void launch(Stream* stream, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
-            const std::vector<const void*>& pointers, std::function<void()> body) {
+// Whether the host has memory there. Below are numbers, above no addresses of x86-64.
+static bool is_mapped(uintptr_t address) {
+    constexpr uintptr_t kLowest = uintptr_t(1) << 40, kEnd = uintptr_t(1) << 47, kPage = 4096;
+    unsigned char resident = 0;
+    return address >= kLowest && address < kEnd &&
+           mincore(reinterpret_cast<void*>(address / kPage * kPage), kPage, &resident) == 0;
+}
+
+void launch(Stream* stream, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes, Addresses addresses,
+            std::function<void()> body) {
     enqueue(stream, Work::kernel, [=] {
-        for (const void* pointer : pointers)
+        for (const uintptr_t word : addresses.words)
+            if (is_mapped(word) && !is_device_memory(reinterpret_cast<const void*>(word), 0))
+                fault("%s: its arguments hold %#zx, an address of the host's memory", kernel, size_t(word));
+        for (const void* pointer : addresses.pointers)
             if (pointer && !is_device_memory(pointer, 0))  // the end of an allocation may be where nothing is
                 fault("%s: its argument %p points to no memory of the device", kernel, pointer);
         auto thread = [](void* closure) { (*static_cast<const std::function<void()>*>(closure))(); };

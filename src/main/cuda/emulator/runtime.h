@@ -59,9 +59,14 @@ cudaError_t outside_of_capture();
 size_t shared_bytes_limit();                               // of a block, on the card this pretends to be
 bool is_device_memory(const void* address, size_t bytes);  // all of them in one allocation
 bool is_pinned_memory(const void* address, size_t bytes);
-// pointers: the kernel's arguments that are some; null: none.
-void launch(Stream* stream, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
-            const std::vector<const void*>& pointers, std::function<void()> body);
+// What a kernel's arguments may lead it to.
+struct Addresses {
+    std::vector<const void*> pointers;  // null: none
+    std::vector<uintptr_t> words;       // of structs: pointers or not
+};
+// A fault where a pointer is none of the device's, or a word of a struct is an address at which the host has memory and the device none.
+void launch(Stream* stream, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes, Addresses addresses,
+            std::function<void()> body);
 }  // namespace lqf::emulator
 
 using cudaStream_t = lqf::emulator::Stream*;

@@ -25,6 +25,13 @@ constexpr size_t kBytes = kFloats * sizeof(float);
 
 __global__ void double_kernel(const float* x, float* y) { y[threadIdx.x] = 2 * x[threadIdx.x]; }
 
+struct Operands {
+    int unused;
+    const float* x;
+    float* y;
+};
+__global__ void double_of_kernel(Operands p) { p.y[threadIdx.x] = 2 * p.x[threadIdx.x]; }
+
 // What a pipeline may forget to wait for.
 enum Mistake {
     kNone,
@@ -224,6 +231,11 @@ TEST_CASE("a capture refuses what waits, allocates or comes from outside, and sa
 TEST_CASE("a kernel is given no memory of the host, and none that was freed") {
     Pipeline p;
     const float host[kFloats] = {};
+    CHECK_THROWS_WITH_AS(LQF_LAUNCH(double_of_kernel, dim3(1), dim3(kFloats), 0, p.compute, Operands{7, host, p.y}),
+                         doctest::Contains("an address of the host's memory"), std::runtime_error);
+    const std::vector<float> heap(kFloats);
+    CHECK_THROWS(LQF_LAUNCH(double_of_kernel, dim3(1), dim3(kFloats), 0, p.compute, Operands{7, heap.data(), p.y}));
+    CHECK_NOTHROW(LQF_LAUNCH(double_of_kernel, dim3(1), dim3(kFloats), 0, p.compute, Operands{7, p.x, p.y}));
     CHECK_THROWS_WITH_AS(LQF_LAUNCH(double_kernel, dim3(1), dim3(kFloats), 0, p.compute, host, p.y),
                          doctest::Contains("points to no memory of the device"), std::runtime_error);
     float* gone = p.y;
