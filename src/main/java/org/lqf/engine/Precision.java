@@ -4,8 +4,8 @@ import java.util.Locale;
 import org.lqf.binding.Lqf;
 
 /**
- * Of the products in convolutions. Sums, vectors, factors and everything else are single or double
- * precision always.
+ * Of the products in convolutions, those of weight gradients excepted. Sums, vectors, factors and
+ * everything else are single or double precision always.
  */
 public enum Precision {
   /** Single: the one that back ends agree in. */

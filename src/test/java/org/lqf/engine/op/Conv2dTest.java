@@ -1,6 +1,17 @@
 package org.lqf.engine.op;
 
 import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.lqf.engine.Devices;
+import org.lqf.engine.Engine;
+import org.lqf.engine.Plan;
+import org.lqf.engine.Precision;
+import org.lqf.engine.Trial;
+import org.lqf.engine.Verbs;
+import org.lqf.engine.Winograd;
 import org.lqf.model.Layer;
 import org.lqf.model.Node;
 import org.lqf.model.Shape;
@@ -25,6 +36,37 @@ class Conv2dTest extends OpContract {
         OpCase.chain(new Shape(3, 5, 6), 3, new Layer.Conv2d(3, 4, 7, 7, 2, 3)),
         OpCase.chain(new Shape(70, 1, 1), 2, new Layer.Conv2d(2, 3, 3, 3, 1, 1)),
         OpCase.chain(new Shape(13, 1, 1), 1, new Layer.Conv2d(1, 100, 1, 1, 1, 0)));
+  }
+
+  /** On tensor cores, where a device has them. */
+  Stream<Arguments> tensorCoreCases() {
+    return Devices.all()
+        .filter(device -> device.equals("emulator") || device.equals("cuda"))
+        .flatMap(
+            device ->
+                shapes().stream()
+                    .flatMap(
+                        shape ->
+                            Stream.of(
+                                Arguments.of(device, Precision.TF32, 1e-3, shape),
+                                Arguments.of(device, Precision.BF16, 1e-2, shape))));
+  }
+
+  @ParameterizedTest
+  @MethodSource("tensorCoreCases")
+  void agreesWithTheOracleOnTensorCores(
+      String device, Precision precision, double bound, OpCase shape) {
+    Trial normal = shape.normal(SEED);
+    oracle("normal", shape, normal).assertClose(run(device, precision, normal), bound);
+    Trial integers = shape.integers(SEED);
+    oracle("exact", shape, integers).assertExact(run(device, precision, integers));
+  }
+
+  private static Verbs run(String device, Precision precision, Trial trial) {
+    try (Engine engine = Engine.open(device, 1, Winograd.F2, precision);
+        Plan plan = engine.compile(trial.net(), trial.n())) {
+      return trial.on(engine, plan);
+    }
   }
 
   @Override
