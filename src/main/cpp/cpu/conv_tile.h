@@ -70,21 +70,22 @@ struct RowTaps {
     }
 };
 
+// NOTE: stores of the kernels may alias everything: what stays the same is copied out of its struct, or it is fetched anew for every store.
 template <int PIXELS, int BLOCKS, class Taps>
 void conv_tile(const cpu::ConvTile& t) {
+    const int64_t y_block = t.y_block, y_pixel = t.y_pixel;
     Block sum[BLOCKS][PIXELS];
 #pragma GCC unroll 2
     for (int o = 0; o < BLOCKS; ++o) {
 #pragma GCC unroll 16
         for (int p = 0; p < PIXELS; ++p)
-            sum[o][p] = t.start ? load(t.start + o * cpu::kBlock) : load(t.y + o * t.y_block + p * t.y_pixel);
+            sum[o][p] = t.start ? load(t.start + o * cpu::kBlock) : load(t.y + o * y_block + p * y_pixel);
     }
     if (t.residual) {
 #pragma GCC unroll 2
         for (int o = 0; o < BLOCKS; ++o) {
 #pragma GCC unroll 16
-            for (int p = 0; p < PIXELS; ++p)
-                sum[o][p] = add(sum[o][p], load(t.residual + o * t.y_block + p * t.y_pixel));
+            for (int p = 0; p < PIXELS; ++p) sum[o][p] = add(sum[o][p], load(t.residual + o * y_block + p * y_pixel));
         }
     }
     Taps::multiply(t, sum);
@@ -94,15 +95,17 @@ void conv_tile(const cpu::ConvTile& t) {
         for (int o = 0; o < BLOCKS; ++o) {
 #pragma GCC unroll 16
             for (int p = 0; p < PIXELS; ++p) {
-                const Block sign = t.mask ? load(t.mask + o * t.y_block + p * t.y_pixel) : sum[o][p];
+                const Block sign = t.mask ? load(t.mask + o * y_block + p * y_pixel) : sum[o][p];
                 sum[o][p] = where_positive(sign, sum[o][p], mul(slope, sum[o][p]));
             }
         }
     }
+    float* y = t.y;
 #pragma GCC unroll 2
     for (int o = 0; o < BLOCKS; ++o) {
+        float* pixel = y + o * y_block;
 #pragma GCC unroll 16
-        for (int p = 0; p < PIXELS; ++p) store(t.y + o * t.y_block + p * t.y_pixel, sum[o][p]);
+        for (int p = 0; p < PIXELS; ++p, pixel += y_pixel) store(pixel, sum[o][p]);
     }
 }
 

@@ -26,6 +26,8 @@ LQF_INLINE void store(float* p, Block a) {
     _mm256_storeu_ps(p, a.lo);
     _mm256_storeu_ps(p + 8, a.hi);
 }
+// Zeros, and p is not touched, where take is false.
+LQF_INLINE Block load_if(bool take, const float* p) { return take ? load(p) : zero(); }
 LQF_INLINE Block broadcast(float s) { return {_mm256_set1_ps(s), _mm256_set1_ps(s)}; }
 LQF_INLINE Block add(Block a, Block b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
 LQF_INLINE Block sub(Block a, Block b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }

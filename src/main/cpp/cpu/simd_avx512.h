@@ -24,6 +24,8 @@ constexpr int kDoubles = 8;                       // doubles of a register
 LQF_INLINE Block zero() { return {_mm512_setzero_ps()}; }
 LQF_INLINE Block load(const float* p) { return {_mm512_loadu_ps(p)}; }
 LQF_INLINE void store(float* p, Block a) { _mm512_storeu_ps(p, a.v); }
+// Zeros, and p is not touched, where take is false.
+LQF_INLINE Block load_if(bool take, const float* p) { return {_mm512_maskz_loadu_ps(__mmask16(-int(take)), p)}; }
 LQF_INLINE Block broadcast(float s) { return {_mm512_set1_ps(s)}; }
 LQF_INLINE Block add(Block a, Block b) { return {_mm512_add_ps(a.v, b.v)}; }
 LQF_INLINE Block sub(Block a, Block b) { return {_mm512_sub_ps(a.v, b.v)}; }

@@ -37,6 +37,8 @@ LQF_INLINE void store(float* p, Block a) {
     store_quad(p + 8, a.q2);
     store_quad(p + 12, a.q3);
 }
+// Zeros, and p is not touched, where take is false.
+LQF_INLINE Block load_if(bool take, const float* p) { return take ? load(p) : zero(); }
 LQF_INLINE Block broadcast(float s) {
     const Quad q = {s, s, s, s};
     return {q, q, q, q};

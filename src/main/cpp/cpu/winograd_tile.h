@@ -68,42 +68,53 @@ struct Winograd<4> {
     }
 };
 
+// NOTE: stores of the kernels may alias everything: what stays the same is copied out of its struct, or it is fetched anew for every store.
+
+// v = B^T d B of a tile whose blocks load_block(i, j) gives.
+template <int M, class LoadBlock>
+LQF_INLINE void winograd_input_tile(LoadBlock load_block, float* v, int64_t v_element) {
+    constexpr int A = M + 2;
+    Block s[A][A];
+#pragma GCC unroll 6
+    for (int j = 0; j < A; ++j) {
+        Block d[A], r[A];
+#pragma GCC unroll 6
+        for (int i = 0; i < A; ++i) d[i] = load_block(i, j);
+        Winograd<M>::input(d, r);
+#pragma GCC unroll 6
+        for (int i = 0; i < A; ++i) s[i][j] = r[i];
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < A; ++i) {
+        Block r[A];
+        Winograd<M>::input(s[i], r);
+#pragma GCC unroll 6
+        for (int j = 0; j < A; ++j, v += v_element) store(v, r[j]);
+    }
+}
+
 template <int M>
 void winograd_input(const cpu::WinogradInput& t) {
     constexpr int A = M + 2;
-    float border[A * A * cpu::kBlock];
-    for (int tile = 0; tile < t.tiles; ++tile) {
-        const int left = t.left + tile * M;
-        const float* x = t.x + (int64_t(t.top) * t.w + left) * cpu::kBlock;
-        int64_t row = int64_t(t.w) * cpu::kBlock;
-        if (t.top < 0 || left < 0 || t.top + A > t.h || left + A > t.w) {
-            for (int i = 0; i < A; ++i) {
-                for (int j = 0; j < A; ++j) {
-                    const bool inside = t.top + i >= 0 && t.top + i < t.h && left + j >= 0 && left + j < t.w;
-                    store(border + (i * A + j) * cpu::kBlock, inside ? load(x + i * row + j * cpu::kBlock) : zero());
-                }
-            }
-            x = border;
-            row = A * cpu::kBlock;
-        }
-        Block s[A][A];
+    const int64_t row = int64_t(t.w) * cpu::kBlock, v_element = t.v_element, v_tile = t.v_tile;
+    const int tiles = t.tiles, w = t.w;
+    const bool rows_inside = t.top >= 0 && t.top + A <= t.h;
+    bool row_inside[A];
 #pragma GCC unroll 6
-        for (int j = 0; j < A; ++j) {
-            Block d[A], v[A];
-#pragma GCC unroll 6
-            for (int i = 0; i < A; ++i) d[i] = load(x + i * row + j * cpu::kBlock);
-            Winograd<M>::input(d, v);
-#pragma GCC unroll 6
-            for (int i = 0; i < A; ++i) s[i][j] = v[i];
-        }
-        float* v = t.v + tile * t.v_tile;
-#pragma GCC unroll 6
-        for (int i = 0; i < A; ++i) {
-            Block r[A];
-            Winograd<M>::input(s[i], r);
-#pragma GCC unroll 6
-            for (int j = 0; j < A; ++j) store(v + (i * A + j) * t.v_element, r[j]);
-        }
+    for (int i = 0; i < A; ++i) row_inside[i] = t.top + i >= 0 && t.top + i < t.h;
+    const float* x = t.x + (int64_t(t.top) * t.w + t.left) * cpu::kBlock;
+    float* v = t.v;
+    for (int tile = 0, left = t.left; tile < tiles; ++tile, left += M, x += M * cpu::kBlock, v += v_tile) {
+        if (rows_inside && left >= 0 && left + A <= w)
+            winograd_input_tile<M>(
+                [=](int i, int j) __attribute__((always_inline)) { return load(x + i * row + j * cpu::kBlock); }, v,
+                v_element);
+        else
+            winograd_input_tile<M>(
+                [ =, &row_inside ](int i, int j) __attribute__((always_inline)) {
+                    return load_if(row_inside[i] & (left + j >= 0) & (left + j < w), x + i * row + j * cpu::kBlock);
+                },
+                v, v_element);
     }
 }
 
@@ -111,34 +122,37 @@ template <int M>
 void winograd_output(const cpu::WinogradOutput& t) {
     constexpr int A = M + 2;
     const Block bias = load(t.bias), slope = broadcast(t.slope);
-    const int rows = t.h - t.top < M ? t.h - t.top : M;
-    for (int tile = 0; tile < t.tiles; ++tile) {
-        const float* q = t.q + tile * cpu::kBlock;
+    const int rows = t.h - t.top < M ? t.h - t.top : M, tiles = t.tiles, w = t.w;
+    const bool bends = t.slope != 1;
+    const int64_t q_element = t.q_element;
+    const float *residual = t.residual, *mask = t.mask, *q = t.q;
+    float* y = t.y;
+    int64_t at = int64_t(t.top) * w * cpu::kBlock;  // of the tile
+    for (int tile = 0; tile < tiles; ++tile, q += cpu::kBlock, at += M * cpu::kBlock) {
         Block s[M][A];
 #pragma GCC unroll 6
         for (int j = 0; j < A; ++j) {
             Block d[A], v[M];
 #pragma GCC unroll 6
-            for (int i = 0; i < A; ++i) d[i] = load(q + (i * A + j) * t.q_element);
+            for (int i = 0; i < A; ++i) d[i] = load(q + (i * A + j) * q_element);
             Winograd<M>::output(d, v);
 #pragma GCC unroll 4
             for (int i = 0; i < M; ++i) s[i][j] = v[i];
         }
-        const int columns = t.w - tile * M < M ? t.w - tile * M : M;
+        const int columns = w - tile * M < M ? w - tile * M : M;
 #pragma GCC unroll 4
         for (int i = 0; i < M; ++i) {
             Block r[M];
             Winograd<M>::output(s[i], r);
             if (i >= rows) continue;
-            const int64_t at = (int64_t(t.top + i) * t.w + tile * M) * cpu::kBlock;
 #pragma GCC unroll 4
             for (int j = 0; j < M; ++j) {
                 if (j >= columns) continue;
-                Block y = add(r[j], bias);
-                if (t.residual) y = add(y, load(t.residual + at + j * cpu::kBlock));
-                if (t.slope != 1)
-                    y = where_positive(t.mask ? load(t.mask + at + j * cpu::kBlock) : y, y, mul(slope, y));
-                store(t.y + at + j * cpu::kBlock, y);
+                const int64_t pixel = at + (int64_t(i) * w + j) * cpu::kBlock;
+                Block value = add(r[j], bias);
+                if (residual) value = add(value, load(residual + pixel));
+                if (bends) value = where_positive(mask ? load(mask + pixel) : value, value, mul(slope, value));
+                store(y + pixel, value);
             }
         }
     }
@@ -148,28 +162,29 @@ void winograd_output(const cpu::WinogradOutput& t) {
 template <int M>
 void winograd_cotangent(const cpu::WinogradInput& t) {
     constexpr int A = M + 2;
-    const int rows = t.h - t.top < M ? t.h - t.top : M;
-    for (int tile = 0; tile < t.tiles; ++tile) {
-        const int columns = t.w - tile * M < M ? t.w - tile * M : M;
-        const float* y = t.x + (int64_t(t.top) * t.w + tile * M) * cpu::kBlock;
+    const int rows = t.h - t.top < M ? t.h - t.top : M, tiles = t.tiles, w = t.w;
+    const int64_t row = int64_t(w) * cpu::kBlock, v_element = t.v_element, v_tile = t.v_tile;
+    const float* y = t.x + int64_t(t.top) * row;
+    float* to = t.v;
+    for (int tile = 0; tile < tiles; ++tile, y += M * cpu::kBlock, to += v_tile) {
+        const int columns = w - tile * M < M ? w - tile * M : M;
         Block s[A][M];
 #pragma GCC unroll 4
         for (int j = 0; j < M; ++j) {
             Block d[M], q[A];
 #pragma GCC unroll 4
-            for (int i = 0; i < M; ++i)
-                d[i] = i < rows && j < columns ? load(y + (int64_t(i) * t.w + j) * cpu::kBlock) : zero();
+            for (int i = 0; i < M; ++i) d[i] = load_if((i < rows) & (j < columns), y + i * row + j * cpu::kBlock);
             Winograd<M>::cotangent(d, q);
 #pragma GCC unroll 6
             for (int i = 0; i < A; ++i) s[i][j] = q[i];
         }
-        float* v = t.v + tile * t.v_tile;
+        float* v = to;
 #pragma GCC unroll 6
         for (int i = 0; i < A; ++i) {
             Block q[A];
             Winograd<M>::cotangent(s[i], q);
 #pragma GCC unroll 6
-            for (int j = 0; j < A; ++j) store(v + (i * A + j) * t.v_element, q[j]);
+            for (int j = 0; j < A; ++j, v += v_element) store(v, q[j]);
         }
     }
 }
