@@ -173,12 +173,20 @@ public final class Predictability {
         for (int m = 0; m < units.length; m++) {
           for (double factor : FACTORS) {
             double rate = factor * units[m];
-            double error = contest.error(METHODS.get(m), rate, test);
-            rows.add(row(METHODS.get(m), order, rate, error));
+            rows.add(row(METHODS.get(m), order, rate, error(contest, METHODS.get(m), rate)));
           }
         }
       }
       CsvFile.write(file, List.of("method", "order", "setting", "error"), rows);
+    }
+  }
+
+  /** NaN where the training diverges. */
+  private double error(Contest contest, Method method, double rate) throws IOException {
+    try {
+      return contest.error(method, rate, test);
+    } catch (ArithmeticException e) {
+      return Double.NaN;
     }
   }
 

@@ -83,7 +83,11 @@ final class Optimum {
           epochs, sgd.rate, sgd.seconds, sgd.seconds / epochs, loss);
       for (Solver solver : List.of(Solver.CG, Solver.SGD_KFAC, Solver.GRAM)) {
         LqfConfig same =
-            config.withIterations(ITERATIONS).withRidge(start.fit().ridge()).withSolver(solver);
+            config
+                .withIterations(ITERATIONS)
+                .withEpochs(epochs)
+                .withRidge(start.fit().ridge())
+                .withSolver(solver);
         Run run = train(engine, backbone, folder, same, loss);
         String name = "libtorch/fashion10-%d/%s".formatted(folder.size(), solver);
         entries.add(entry("optimum/" + name, run.reached, sgd));
