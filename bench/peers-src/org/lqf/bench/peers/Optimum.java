@@ -131,7 +131,9 @@ final class Optimum {
         new TrainingListener() {
           @Override
           public void phase(String name) {
-            if (name.equals("Kronecker factors") || (start[0] == 0 && name.startsWith("solving"))) {
+            if (name.equals("Kronecker factors")
+                || name.equals("preconditioner")
+                || (start[0] == 0 && name.startsWith("solving"))) {
               start[0] = System.nanoTime();
             }
           }

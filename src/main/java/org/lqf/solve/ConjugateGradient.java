@@ -6,13 +6,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
-import org.lqf.curvature.KroneckerFactors;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 
 /**
- * Conjugate gradients on HΔ = −∇L(0), optionally preconditioned by inverted Kronecker factors: one
- * jvp and one vjp over the images an iteration.
+ * Conjugate gradients on HΔ = −∇L(0), optionally preconditioned: one jvp and one vjp over the
+ * images an iteration.
  *
  * <p>Sums are in single precision, so the residual of the recurrence drifts away from the true one.
  * When the recurrence says that it is done, the gradient is computed anew, and the search restarts
@@ -37,12 +36,12 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
   /**
    * Moves delta to the optimum.
    *
-   * @param preconditioner inverted factors, or null for none
+   * @param preconditioner or null for none
    * @param delta [parameters], the start (usually zeros), overwritten
    */
   public Solution solve(
       LeastSquares problem,
-      @Nullable KroneckerFactors preconditioner,
+      @Nullable Preconditioner preconditioner,
       DeviceVector delta,
       Progress progress,
       Checkpoint checkpoint)
@@ -55,7 +54,7 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
   /** The vectors and numbers of one run. */
   private static final class Search implements AutoCloseable {
     private final LeastSquares problem;
-    private final @Nullable KroneckerFactors preconditioner;
+    private final @Nullable Preconditioner preconditioner;
     private final Progress progress;
     private final List<Progress.Step> trace = new ArrayList<>();
     private final DeviceVector delta;
@@ -70,7 +69,7 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
 
     Search(
         LeastSquares problem,
-        @Nullable KroneckerFactors preconditioner,
+        @Nullable Preconditioner preconditioner,
         DeviceVector delta,
         Progress progress) {
       Engine engine = problem.engine();
@@ -134,11 +133,11 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
       iteration++;
     }
 
-    private void precondition(DeviceVector target) {
+    private void precondition(DeviceVector target) throws IOException {
       if (preconditioner == null) {
         target.set(residual);
       } else {
-        preconditioner.precondition(residual, target);
+        preconditioner.apply(residual, target);
       }
     }
 

@@ -22,9 +22,11 @@ import org.lqf.solve.Checkpoint;
 import org.lqf.solve.ConjugateGradient;
 import org.lqf.solve.GramSolver;
 import org.lqf.solve.LeastSquares;
+import org.lqf.solve.Preconditioner;
 import org.lqf.solve.Samples;
 import org.lqf.solve.Sgd;
 import org.lqf.solve.Solution;
+import org.lqf.solve.SubsampledHessian;
 
 /** One training from images to model, step by step in the order of the recipe. */
 final class Fitting {
@@ -89,9 +91,9 @@ final class Fitting {
       double damping = Double.NaN;
       Solution solution;
       try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge);
-          Preconditioner preconditioner =
-              preconditioner(way.solver(), plan, samples, ridge, files.factors(), dataDigest)) {
-        damping = preconditioner.damping;
+          Curvature curvature =
+              curvature(way.solver(), problem, samples, files.factors(), dataDigest)) {
+        damping = curvature.damping;
         String key = key(ridge, way.solver(), dataDigest);
         Path checkpoint = files.checkpoint();
         @Nullable CheckpointFile file =
@@ -104,12 +106,7 @@ final class Fitting {
         }
         listener.phase("solving by " + way.solver());
         solution =
-            solve(
-                way.solver(),
-                problem,
-                preconditioner.factors,
-                delta,
-                file == null ? Checkpoint.NONE : file);
+            solve(way.solver(), problem, curvature, delta, file == null ? Checkpoint.NONE : file);
       }
       LinearisedModel.Origin origin =
           new LinearisedModel.Origin(
@@ -179,30 +176,48 @@ final class Fitting {
     return sized.withHead(weight, bias, folder.classes());
   }
 
-  /** Inverted factors with their damping, or neither. */
-  private record Preconditioner(@Nullable KroneckerFactors factors, double damping)
+  /** What the solver knows of H beforehand: inverted factors with their damping, or a part of H. */
+  private record Curvature(
+      @Nullable KroneckerFactors factors, double damping, @Nullable SubsampledHessian part)
       implements AutoCloseable {
+
+    @Nullable Preconditioner preconditioner() {
+      return factors != null ? factors::precondition : part;
+    }
+
     @Override
     public void close() {
       if (factors != null) {
         factors.close();
       }
+      if (part != null) {
+        part.close();
+      }
     }
   }
 
-  private Preconditioner preconditioner(
+  private Curvature curvature(
       Solver solver,
-      Plan plan,
+      LeastSquares problem,
       TrainingImages samples,
-      double ridge,
       @Nullable Path file,
       String dataDigest)
       throws IOException {
+    Plan plan = problem.plan();
+    int part =
+        solver == Solver.CG
+            ? SubsampledHessian.size(
+                images.size(), plan.classes(), plan.parameters(), Macs.of(plan.backbone()))
+            : 0;
+    if (part > 0) {
+      listener.phase("preconditioner");
+      return new Curvature(null, Double.NaN, SubsampledHessian.of(problem, part, listener::step));
+    }
     if (!solver.preconditioned()) {
-      return new Preconditioner(null, Double.NaN);
+      return new Curvature(null, Double.NaN, null);
     }
     listener.phase("Kronecker factors");
-    double damping = config.damping().orElse(LqfConfig.DEFAULT_RELATIVE_DAMPING * ridge);
+    double damping = config.damping().orElse(LqfConfig.DEFAULT_RELATIVE_DAMPING * problem.ridge());
     KroneckerFactors factors = KroneckerFactors.create(plan, Sharing.REDUCE);
     try {
       Backbone network = plan.backbone(); // its digest covers the head
@@ -221,7 +236,7 @@ final class Fitting {
         }
       }
       factors.invert(Damping.exact(damping));
-      return new Preconditioner(factors, damping);
+      return new Curvature(factors, damping, null);
     } catch (RuntimeException | IOException e) {
       factors.close();
       throw e;
@@ -231,17 +246,17 @@ final class Fitting {
   private Solution solve(
       Solver solver,
       LeastSquares problem,
-      @Nullable KroneckerFactors factors,
+      Curvature curvature,
       DeviceVector delta,
       Checkpoint checkpoint)
       throws IOException {
     return switch (solver) {
       case CG, CG_KFAC ->
           new ConjugateGradient(config.tolerance(), config.iterations())
-              .solve(problem, factors, delta, listener::step, checkpoint);
+              .solve(problem, curvature.preconditioner(), delta, listener::step, checkpoint);
       case SGD, SGD_KFAC ->
           new Sgd(config.epochs(), config.rate().orElse(Double.NaN), MOMENTUM)
-              .solve(problem, factors, delta, listener::step, checkpoint);
+              .solve(problem, curvature.factors, delta, listener::step, checkpoint);
       case GRAM -> GramSolver.solve(problem, delta, listener::step);
       case AUTO -> throw new AssertionError("chosen before");
     };

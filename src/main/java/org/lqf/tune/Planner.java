@@ -16,6 +16,7 @@ import org.lqf.image.ImageFolder;
 import org.lqf.model.Backbone;
 import org.lqf.model.ParameterBlock;
 import org.lqf.solve.GramMatrix;
+import org.lqf.solve.SubsampledHessian;
 
 /**
  * Finds the fastest way to train within a budget of memory, and predicts what it will need.
@@ -119,7 +120,8 @@ final class Planner {
         gram == null
             ? Double.NaN
             : GramMatrix.work(classes, parameters(), gram.batch(), images, macs);
-    SolverChoice choice = SolverChoice.of(config, images, classes, macs, gramWork, gram != null);
+    SolverChoice choice =
+        SolverChoice.of(config, images, classes, parameters(), macs, gramWork, gram != null);
     if (choice.solver() == Solver.GRAM) {
       GramMatrix.side(images, classes); // or says why not
     }
@@ -202,13 +204,27 @@ final class Planner {
     double reread = held ? 0 : speed.read;
     double perPass = images * ((kept ? 0 : speed.forward + reread) + speed.jvp + speed.vjp);
     long copies = vectors(2); // of the result, on their way to the model
+    int part =
+        solver == Solver.CG ? SubsampledHessian.size(images, classes, parameters(), macs) : 0;
+    if (part > 0) {
+      int partBatch = Math.min(part, batch);
+      loaded += memory.of(partBatch) + part * image;
+      stages.add(
+          new TuningPlan.Stage(
+              "preconditioner",
+              loaded + part * image + GramMatrix.bytes(part, classes, parameters(), partBatch),
+              gramSeconds(part, partBatch)));
+      loaded += 8L * part * classes * part * classes;
+      boolean partKept = part <= batch;
+      perPass += part * ((partKept ? 0 : 2 * speed.forward) + speed.jvp + speed.vjp);
+    }
     stages.add(
         switch (solver) {
           case CG, CG_KFAC ->
               new TuningPlan.Stage(
                   "solving by " + solver,
                   loaded + factors + vectors(3) + copies,
-                  (2 + Math.min(SolverChoice.USUAL_PASSES, config.iterations())) * perPass);
+                  (2 + Math.min(SolverChoice.USUAL_ITERATIONS, config.iterations())) * perPass);
           case SGD, SGD_KFAC ->
               new TuningPlan.Stage(
                   "solving by " + solver,
@@ -222,12 +238,14 @@ final class Planner {
                       + Math.max(
                           GramMatrix.bytes(images, classes, parameters(), batch),
                           vectors(2) + copies),
-                  GramMatrix.work(classes, parameters(), batch, images, macs)
-                      * speed.step()
-                      / (5 * macs));
+                  gramSeconds(images, batch));
           case AUTO -> throw new AssertionError("chosen before");
         });
     return new TuningPlan(solver, choice.reason(), batch, held, base, stages, config.memory());
+  }
+
+  private double gramSeconds(int count, int batch) {
+    return GramMatrix.work(classes, parameters(), batch, count, macs) * speed.step() / (5 * macs);
   }
 
   private long parameters() {

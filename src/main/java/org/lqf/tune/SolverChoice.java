@@ -2,6 +2,7 @@ package org.lqf.tune;
 
 import org.lqf.engine.Plan;
 import org.lqf.solve.GramMatrix;
+import org.lqf.solve.SubsampledHessian;
 
 /**
  * Which solver runs, and why.
@@ -11,8 +12,8 @@ import org.lqf.solve.GramMatrix;
  */
 public record SolverChoice(Solver solver, String reason) {
 
-  /** Passes over the images that conjugate gradients usually take to the default tolerance. */
-  static final double USUAL_PASSES = 200;
+  /** Iterations that conjugate gradients usually take to the default tolerance. */
+  static final double USUAL_ITERATIONS = 100;
 
   /** What {@link Solver#AUTO} would choose here and now for images that are not augmented. */
   public static SolverChoice usual(Plan plan, long images) {
@@ -23,6 +24,7 @@ public record SolverChoice(Solver solver, String reason) {
         LqfConfig.defaults(),
         images,
         classes,
+        parameters,
         macs,
         GramMatrix.work(classes, parameters, plan.maxBatch(), images, macs),
         GramMatrix.fits(images, classes, parameters, FreeMemory.bytes()));
@@ -34,14 +36,21 @@ public record SolverChoice(Solver solver, String reason) {
    * @param gramFits whether there is memory for {@link Solver#GRAM}
    */
   static SolverChoice of(
-      LqfConfig config, long images, int classes, double macs, double gramWork, boolean gramFits) {
+      LqfConfig config,
+      long images,
+      int classes,
+      long parameters,
+      double macs,
+      double gramWork,
+      boolean gramFits) {
     if (config.solver() != Solver.AUTO) {
       return new SolverChoice(config.solver(), "asked for");
     }
     if (config.augment()) {
       return new SolverChoice(Solver.SGD_KFAC, "augmented images change with every epoch");
     }
-    double cg = USUAL_PASSES * images * 5 * macs; // forward 1, jvp 2, vjp 2
+    int part = SubsampledHessian.size(images, classes, parameters, macs);
+    double cg = USUAL_ITERATIONS * (images + part) * 5 * macs; // forward 1, jvp 2, vjp 2
     String sizes = "%d images × %d classes".formatted(images, classes);
     if (!gramFits) {
       return new SolverChoice(

@@ -20,6 +20,8 @@ import org.lqf.curvature.KroneckerFactors;
 import org.lqf.curvature.Sharing;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
+import org.lqf.engine.Goldens;
+import org.lqf.engine.Numbers;
 import org.lqf.engine.Plan;
 
 /**
@@ -56,9 +58,42 @@ class SolversGoldenTest {
       assertClose(GoldenProblem.doubles("optimum"), delta.toArray(), OPTIMUM_BOUND, "cg");
       assertEquals(GoldenProblem.doubles("losses")[1], plain.certificate().loss(), 1e-4);
       delta.fill(0);
-      Solution kfac = cg.solve(problem, factors, delta, Progress.NONE, Checkpoint.NONE);
+      Solution kfac =
+          cg.solve(problem, factors::precondition, delta, Progress.NONE, Checkpoint.NONE);
       assertClose(GoldenProblem.doubles("optimum"), delta.toArray(), OPTIMUM_BOUND, "cg-kfac");
       assertEquals(GoldenProblem.doubles("losses")[1], kfac.certificate().loss(), 1e-4);
+      for (int size : new int[] {1, 5, 12}) {
+        try (SubsampledHessian part = SubsampledHessian.of(problem, size, Progress.NONE)) {
+          delta.fill(0);
+          Solution solution = cg.solve(problem, part, delta, Progress.NONE, Checkpoint.NONE);
+          assertClose(GoldenProblem.doubles("optimum"), delta.toArray(), OPTIMUM_BOUND, "part");
+          assertTrue(size < 12 || solution.iterations() < plain.iterations(), solution::toString);
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("org.lqf.engine.Devices#all")
+  void theHessianOfAllImagesIsInverted(String device) throws IOException {
+    try (Engine engine = Engine.open(device, 2);
+        Plan plan = GoldenProblem.compile(engine);
+        Plan small = engine.compile(Goldens.kinds(), 5);
+        LeastSquares problem = GoldenProblem.of(engine, plan, 12);
+        LeastSquares pieces = GoldenProblem.of(engine, small, 5);
+        LeastSquares steeper =
+            new LeastSquares(engine, plan, GoldenProblem.samples(12), 30 * problem.ridge());
+        SubsampledHessian part = SubsampledHessian.of(problem, 12, Progress.NONE);
+        SubsampledHessian cut = SubsampledHessian.of(pieces, 12, Progress.NONE);
+        DeviceVector vector = engine.vector(Numbers.normal((int) plan.parameters(), 3));
+        DeviceVector product = engine.vector(plan.parameters());
+        DeviceVector back = engine.vector(plan.parameters())) {
+      steeper.hessian(vector, product);
+      part.apply(product, back);
+      assertClose(Numbers.widen(vector.toArray()), back.toArray(), 1e-3, "H⁻¹H");
+      float[] kept = back.toArray();
+      cut.apply(product, back);
+      assertArrayEquals(kept, back.toArray(), "in batches");
     }
   }
 
@@ -188,10 +223,10 @@ class SolversGoldenTest {
         DeviceVector delta = engine.vector(plan.parameters())) {
       ConjugateGradient cg = new ConjugateGradient(1e-5, 500);
       Kept kept = new Kept(7);
-      Solution whole = cg.solve(problem, factors, delta, Progress.NONE, kept);
+      Solution whole = cg.solve(problem, factors::precondition, delta, Progress.NONE, kept);
       float[] expected = delta.toArray();
       assertFalse(kept.restore().isEmpty());
-      Solution rest = cg.solve(problem, factors, delta.fill(9), Progress.NONE, kept);
+      Solution rest = cg.solve(problem, factors::precondition, delta.fill(9), Progress.NONE, kept);
       assertArrayEquals(expected, delta.toArray());
       assertEquals(whole.iterations(), rest.iterations());
       assertEquals(whole.certificate(), rest.certificate());

@@ -95,7 +95,13 @@ class ConfigTest {
 
   private static SolverChoice choice(LqfConfig config, long images, long freeBytes) {
     return SolverChoice.of(
-        config, images, 10, 41e6, images * images * 2.7e7, images * images * 800 <= freeBytes / 2);
+        config,
+        images,
+        10,
+        269_034,
+        41e6,
+        images * images * 2.7e7,
+        images * images * 800 <= freeBytes / 2);
   }
 
   @Test

@@ -1,0 +1,17 @@
+package org.lqf.solve;
+
+import java.io.IOException;
+import org.lqf.engine.DeviceVector;
+
+/** About H⁻¹, symmetric and positive definite: it moves no optimum, it takes fewer steps there. */
+@FunctionalInterface
+public interface Preconditioner {
+
+  /**
+   * target ≈ H⁻¹·vector.
+   *
+   * @param vector [parameters], read
+   * @param target [parameters], overwritten
+   */
+  void apply(DeviceVector vector, DeviceVector target) throws IOException;
+}
