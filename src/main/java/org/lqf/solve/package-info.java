@@ -6,9 +6,9 @@
  * files. Read {@link org.lqf.solve.LeastSquares} first.
  *
  * <p>Which solver when: {@link org.lqf.solve.GramSolver} is exact and needs (N·C)² doubles; {@link
- * org.lqf.solve.ConjugateGradient} needs four vectors and some tens of passes over fixed images;
- * {@link org.lqf.solve.Sgd} is the paper's and the one that can follow images that change with
- * every epoch.
+ * org.lqf.solve.ConjugateGradient} needs four vectors and some tens of passes over fixed images,
+ * fewer with a {@link org.lqf.solve.Preconditioner}; {@link org.lqf.solve.Sgd} is the paper's and
+ * the one that can follow images that change with every epoch.
  */
 @NullMarked
 package org.lqf.solve;

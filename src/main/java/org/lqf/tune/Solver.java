@@ -8,7 +8,7 @@ import java.util.stream.Collectors;
 public enum Solver {
   /** The fastest for the data at hand; {@link TrainingReport#choice} says which and why. */
   AUTO("auto"),
-  /** Conjugate gradients. */
+  /** Conjugate gradients, preconditioned by the Hessian of some of the images. */
   CG("cg"),
   /** Conjugate gradients preconditioned by Kronecker factors. */
   CG_KFAC("cg-kfac"),

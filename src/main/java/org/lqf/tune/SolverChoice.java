@@ -13,7 +13,7 @@ import org.lqf.solve.SubsampledHessian;
 public record SolverChoice(Solver solver, String reason) {
 
   /** Iterations that conjugate gradients usually take to the default tolerance. */
-  static final double USUAL_ITERATIONS = 100;
+  static final double USUAL_ITERATIONS = 50;
 
   /** What {@link Solver#AUTO} would choose here and now for images that are not augmented. */
   public static SolverChoice usual(Plan plan, long images) {
