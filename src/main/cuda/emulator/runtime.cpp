@@ -77,9 +77,9 @@ bool is_pinned_memory(const void* address, size_t bytes) { return holds(pinned()
 
 size_t shared_bytes_limit() { return card().shared_kib << 10; }
 
-// Whether the host has memory there. Below are numbers, above no addresses of x86-64.
+// Whether the host has memory there. Stacks, heaps and libraries of x86-64 lie between; below are numbers, and the shadow of a sanitizer.
 static bool is_mapped(uintptr_t address) {
-    constexpr uintptr_t kLowest = uintptr_t(1) << 40, kEnd = uintptr_t(1) << 47, kPage = 4096;
+    constexpr uintptr_t kLowest = uintptr_t(1) << 46, kEnd = uintptr_t(1) << 47, kPage = 4096;
     unsigned char resident = 0;
     return address >= kLowest && address < kEnd &&
            mincore(reinterpret_cast<void*>(address / kPage * kPage), kPage, &resident) == 0;
