@@ -139,9 +139,10 @@ void products(Threads& threads, int64_t a_rows, int64_t b_rows, int64_t length, 
             float* sum = threads.scratch(thread, size_t(Products::kRows * Products::kColumns));
             packed.multiply(chunk, row, rows, column, sum_row, symmetric ? row - column : -columns - rows, sum);
             for (int i = 0; i < rows; ++i) {
-                double* target = out + (row + i) * stride + column;
-                if (first == 0) std::fill_n(target, columns, 0.0);
-                kernels().axpy_double(columns, 1.0f, sum + int64_t(i) * sum_row, target);
+                const int64_t left = symmetric ? std::clamp<int64_t>(row + i - column, 0, columns) : 0;
+                double* target = out + (row + i) * stride + column + left;
+                if (first == 0) std::fill_n(target, columns - left, 0.0);
+                kernels().axpy_double(columns - left, 1.0f, sum + int64_t(i) * sum_row + left, target);
             }
         });
     }

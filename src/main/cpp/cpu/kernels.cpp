@@ -24,8 +24,8 @@ bool matrix_unit() {
 
 bool available(const Kernels& k) {
     __builtin_cpu_init();
-    if (k.multiply_halves && !matrix_unit()) return false;
-    if (k.conv_tile[0][0] == kAvx512Kernels.conv_tile[0][0])
+    if (k.multiply_halves) return available(kAvx512Kernels) && matrix_unit();
+    if (&k == &kAvx512Kernels)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("fma");

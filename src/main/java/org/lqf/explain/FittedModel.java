@@ -9,6 +9,7 @@ import org.lqf.engine.Plan;
 import org.lqf.model.Backbone;
 import org.lqf.model.LinearisedModel;
 import org.lqf.solve.Certificate;
+import org.lqf.solve.ImageArray;
 import org.lqf.solve.Samples;
 
 /**

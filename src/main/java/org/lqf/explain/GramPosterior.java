@@ -1,6 +1,7 @@
 package org.lqf.explain;
 
 import java.io.IOException;
+import org.lqf.solve.ImageArray;
 
 /**
  * The exact covariance, from the kernel with all training images; {@link Uncertainty#covariances}.

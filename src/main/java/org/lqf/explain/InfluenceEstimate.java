@@ -2,6 +2,7 @@ package org.lqf.explain;
 
 import java.io.IOException;
 import org.lqf.engine.DeviceVector;
+import org.lqf.solve.ImageArray;
 import org.lqf.solve.LeastSquares;
 
 /**

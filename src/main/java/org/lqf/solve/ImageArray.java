@@ -1,7 +1,6 @@
-package org.lqf.explain;
+package org.lqf.solve;
 
 import java.util.Arrays;
-import org.lqf.solve.Samples;
 
 /**
  * Images in an array as {@link Samples}; every pass is in order.

@@ -1,7 +1,6 @@
 package org.lqf.solve;
 
 import java.io.IOException;
-import java.util.Arrays;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
@@ -25,7 +24,7 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
   private static final int USUAL_BATCH = 64; // for that estimate; the real one must decide nothing
 
   private final Plan plan;
-  private final Subset images;
+  private final ImageArray images;
   private final SymmetricMatrix factor; // of K + σλm I
   private final DeviceVector outputs; // [batch, classes]
   private final double ridge; // σλ
@@ -33,7 +32,7 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
 
   private SubsampledHessian(
       Plan plan,
-      Subset images,
+      ImageArray images,
       SymmetricMatrix factor,
       DeviceVector outputs,
       double ridge,
@@ -60,6 +59,11 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
     return size;
   }
 
+  /** m. */
+  public int images() {
+    return images.size();
+  }
+
   /**
    * Takes images from all over their order, and computes and factorises K.
    *
@@ -71,7 +75,7 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
     Plan whole = problem.plan();
     int batch = Math.min(size, whole.maxBatch());
     double ridge = SHIFT * problem.ridge();
-    Subset images = Subset.of(problem.samples(), size, whole.classes(), batch);
+    ImageArray images = some(problem.samples(), size, whole.classes(), batch);
     Plan plan = engine.compile(whole.backbone(), whole.linearised(), batch);
     try {
       SymmetricMatrix factor = GramMatrix.of(engine, plan, images, progress);
@@ -79,7 +83,7 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
         factor.cholesky(ridge * size);
         boolean kept = size <= batch;
         if (kept) {
-          plan.forward(images.pixels, size);
+          plan.forward(images.images(), size);
         }
         DeviceVector outputs = engine.vector((long) batch * whole.classes());
         return new SubsampledHessian(plan, images, factor, outputs, ridge, kept);
@@ -126,13 +130,18 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
   }
 
   private void walk(Step step) {
-    for (int first = 0; first < images.size; first += images.batch) {
-      int n = Math.min(images.batch, images.size - first);
-      if (!kept) {
-        plan.forward(images.pixels(first, n), n);
-      }
-      step.take(first, n);
+    if (kept) {
+      step.take(0, images.size());
+      return;
     }
+    int[] first = new int[1];
+    images.forEach(
+        Samples.IN_ORDER,
+        (batch, n, targets) -> {
+          plan.forward(batch, n);
+          step.take(first[0], n);
+          first[0] += n;
+        });
   }
 
   @Override
@@ -142,41 +151,21 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
     plan.close();
   }
 
-  /**
-   * Some of the images, evenly spaced: images of a folder come class by class.
-   *
-   * @param pixels [size, channels, height, width]
-   */
-  private record Subset(float[] pixels, int size, int classes, int batch) implements Samples {
-
-    static Subset of(Samples all, int size, int classes, int batch) throws IOException {
-      float[][] pixels = new float[1][];
-      int[] at = new int[2]; // images seen, and taken
-      all.forEach(
-          IN_ORDER,
-          (images, n, targets) -> {
-            int floats = images.length / n;
-            pixels[0] = pixels[0] == null ? new float[Math.multiplyExact(size, floats)] : pixels[0];
-            for (int i = 0; i < n; i++, at[0]++) {
-              if (at[1] < size && at[0] == (2L * at[1] + 1) * all.size() / (2L * size)) {
-                System.arraycopy(images, i * floats, pixels[0], at[1]++ * floats, floats);
-              }
+  /** Images evenly spaced in their order: those of a folder come class by class. */
+  private static ImageArray some(Samples all, int size, int classes, int batch) throws IOException {
+    float[][] pixels = new float[1][];
+    int[] at = new int[2]; // images seen, and taken
+    all.forEach(
+        Samples.IN_ORDER,
+        (images, n, targets) -> {
+          int floats = images.length / n;
+          pixels[0] = pixels[0] == null ? new float[Math.multiplyExact(size, floats)] : pixels[0];
+          for (int i = 0; i < n; i++, at[0]++) {
+            if (at[1] < size && at[0] == (2L * at[1] + 1) * all.size() / (2L * size)) {
+              System.arraycopy(images, i * floats, pixels[0], at[1]++ * floats, floats);
             }
-          });
-      return new Subset(pixels[0], size, classes, batch);
-    }
-
-    float[] pixels(int first, int n) {
-      int floats = pixels.length / size;
-      return Arrays.copyOfRange(pixels, first * floats, (first + n) * floats);
-    }
-
-    @Override
-    public void forEach(int pass, Visitor visitor) {
-      for (int first = 0; first < size; first += batch) {
-        int n = Math.min(batch, size - first);
-        visitor.visit(pixels(first, n), n, new float[n * classes]);
-      }
-    }
+          }
+        });
+    return ImageArray.unlabelled(pixels[0], size, classes, batch);
   }
 }

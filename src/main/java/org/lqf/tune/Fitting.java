@@ -94,7 +94,7 @@ final class Fitting {
           Curvature curvature =
               curvature(way.solver(), problem, samples, files.factors(), dataDigest)) {
         damping = curvature.damping;
-        String key = key(ridge, way.solver(), dataDigest);
+        String key = key(ridge, way.solver(), curvature, dataDigest);
         Path checkpoint = files.checkpoint();
         @Nullable CheckpointFile file =
             checkpoint == null ? null : CheckpointFile.open(checkpoint, key);
@@ -263,7 +263,7 @@ final class Fitting {
   }
 
   /** Everything that decides the result, for the checkpoint. */
-  private String key(double ridge, Solver solver, String dataDigest) {
+  private String key(double ridge, Solver solver, Curvature curvature, String dataDigest) {
     return String.join(
         " ",
         List.of(
@@ -271,6 +271,7 @@ final class Fitting {
             dataDigest,
             config.toString().replaceAll("(readers|memory)=[^,]*, ", ""),
             solver.text(),
+            curvature.part == null ? "" : "images " + curvature.part.images(),
             Double.toString(ridge),
             like == null ? "" : like.pointDigest()));
   }

@@ -11,6 +11,7 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Numbers;
+import org.lqf.solve.ImageArray;
 import org.lqf.solve.Progress;
 
 class AuditTest {

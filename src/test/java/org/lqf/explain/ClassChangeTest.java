@@ -17,6 +17,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.lqf.engine.Engine;
 import org.lqf.model.LinearisedModel;
+import org.lqf.solve.ImageArray;
 import org.lqf.solve.Progress;
 
 /** A model without a class, or with one more, is the one of a training with these classes. */

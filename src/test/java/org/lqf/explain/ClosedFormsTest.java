@@ -11,6 +11,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Numbers;
+import org.lqf.solve.ImageArray;
 import org.lqf.solve.Progress;
 
 /** Each closed form against trainings that really took place, in double precision. */

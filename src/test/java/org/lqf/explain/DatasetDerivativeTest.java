@@ -12,6 +12,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Numbers;
+import org.lqf.solve.ImageArray;
 import org.lqf.solve.Progress;
 
 class DatasetDerivativeTest {

@@ -29,6 +29,7 @@ import org.lqf.model.Provenance;
 import org.lqf.model.Safetensors;
 import org.lqf.model.Tensor;
 import org.lqf.solve.Certificate;
+import org.lqf.solve.ImageArray;
 import org.lqf.solve.Progress;
 import org.lqf.solve.Solution;
 

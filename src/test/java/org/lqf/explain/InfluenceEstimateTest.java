@@ -8,6 +8,7 @@ import org.junit.jupiter.api.Test;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Numbers;
 import org.lqf.model.LinearisedModel;
+import org.lqf.solve.ImageArray;
 import org.lqf.solve.Progress;
 
 /** Removals by conjugate gradients are the exact ones to first order. */

@@ -13,6 +13,7 @@ import org.lqf.engine.Engine;
 import org.lqf.engine.Numbers;
 import org.lqf.engine.Plan;
 import org.lqf.model.LinearisedModel;
+import org.lqf.solve.ImageArray;
 import org.lqf.solve.Samples;
 
 /** The approximate merge is exact where Kronecker factors are, and only there. */

@@ -18,6 +18,7 @@ import org.lqf.model.LayerUnits;
 import org.lqf.model.LinearisedModel;
 import org.lqf.model.ParameterBlock;
 import org.lqf.solve.GramSolver;
+import org.lqf.solve.ImageArray;
 import org.lqf.solve.LeastSquares;
 import org.lqf.solve.Progress;
 import org.lqf.solve.Samples;

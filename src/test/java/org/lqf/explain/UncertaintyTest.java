@@ -17,6 +17,7 @@ import org.junit.jupiter.api.Test;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Numbers;
+import org.lqf.solve.ImageArray;
 import org.lqf.solve.LeastSquares;
 import org.lqf.solve.Progress;
 

@@ -16,6 +16,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Numbers;
 import org.lqf.model.LinearisedModel;
+import org.lqf.solve.ImageArray;
 import org.lqf.solve.Progress;
 
 /** A changed model is the one of a training on the changed images, in double and in single. */
