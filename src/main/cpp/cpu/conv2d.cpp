@@ -1,5 +1,6 @@
 #include "conv2d_weights.h"
 #include "cpu_ops.h"
+#include "digit_conv.h"
 #include "tap_conv.h"
 #include "winograd.h"
 
@@ -48,6 +49,8 @@ void add_source(TapConv& conv, const Conv2d& c, const float* x, const float* pac
 void run(Threads& threads, const Conv2d& c, const TapConv& conv) {
     if (const int outputs = winograd_outputs(c))
         winograd_conv(threads, outputs, c.pad, conv);
+    else if (suits_digits(c))
+        digit_conv(threads, c, conv);
     else
         tap_conv(threads, c, conv);
 }

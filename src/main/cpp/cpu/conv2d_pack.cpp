@@ -3,6 +3,7 @@
 
 #include "conv2d_weights.h"
 #include "cpu_ops.h"
+#include "digit_conv.h"
 #include "threads.h"
 #include "winograd.h"
 
@@ -13,6 +14,7 @@ constexpr size_t kHeldFloats =
 
 size_t conv2d_packed_floats(const Conv2d& c) {
     if (const int outputs = winograd_outputs(c)) return size_t(winograd_floats(c, outputs));
+    if (suits_digits(c)) return size_t(digit_floats(c));
     return size_t(std::max(bias_floats(c) + weight_floats(c), transposed_floats(c)));
 }
 
@@ -22,6 +24,7 @@ void conv2d_pack(Threads& threads, const Conv2d& c, const float* w, const float*
         for (int o = 0; o < c.oc; ++o) packed[o] = c.unit * b[o];
     const int taps = c.kh * c.kw, outputs = winograd_outputs(c);
     float* const first = packed + bias_floats(c);
+    if (!outputs && suits_digits(c)) return digit_pack(threads, c, w, first);
     threads.each(int64_t(blocks_of(c.oc)) * blocks_of(c.ic), [&](int64_t task, int) {
         const int out = int(task / blocks_of(c.ic)) * kBlock, in = int(task % blocks_of(c.ic)) * kBlock;
         const int channels = std::min(kBlock, c.ic - in), lanes = std::min(kBlock, c.oc - out);
@@ -36,6 +39,7 @@ void conv2d_pack(Threads& threads, const Conv2d& c, const float* w, const float*
 
 void conv2d_pack_transposed(Threads& threads, const Conv2d& c, const float* w, float* packed) {
     const int taps = c.kh * c.kw, outputs = winograd_outputs(c);
+    if (!outputs && suits_digits(c)) return digit_pack_transposed(threads, c, w, packed);
     threads.each(int64_t(blocks_of(c.ic)) * blocks_of(c.oc), [&](int64_t task, int) {
         const int out = int(task / blocks_of(c.oc)) * kBlock, in = int(task % blocks_of(c.oc)) * kBlock;
         const int channels = std::min(kBlock, c.oc - in), lanes = std::min(kBlock, c.ic - out);

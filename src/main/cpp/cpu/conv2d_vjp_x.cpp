@@ -1,5 +1,6 @@
 #include "conv2d_weights.h"
 #include "cpu_ops.h"
+#include "digit_conv.h"
 #include "tap_conv.h"
 #include "winograd.h"
 
@@ -50,6 +51,8 @@ void conv2d_vjp_x(Threads& threads, const Conv2d& c, const float* y_bar, const f
     conv.output[0] = {nullptr, epilogue, x_bar};
     if (const int outputs = winograd_outputs(c))  // of stride 1: the convolution of y_bar with the weights turned round
         winograd_conv(threads, outputs, 2 - c.pad, conv);
+    else if (suits_digits(c))
+        digit_conv(threads, c, conv);
     else
         tap_conv(threads, c, conv);
 }

@@ -40,6 +40,9 @@ const Kernels& amx_kernels() {
         k.name = "avx512-amx";
         k.split_rows = amx::split_rows;
         k.multiply_halves = amx::multiply_halves;
+        k.split_digits = amx::split_digits;
+        k.multiply_digits = amx::multiply_digits;
+        k.write_digit_sums = amx::write_digit_sums;
         return k;
     }();
     return kernels;

@@ -124,12 +124,57 @@ struct HalvesProduct {
     int64_t sum_row;
 };
 
+// Products of few rows to float's accuracy. A float is a sum of three bf16, its digits, and of their nine products the six largest are taken:
+// what is left out is 2^-25 of the product. A tile has 16 lines of 16 pairs of digits; the pairs of a left tile are a row's, those of a line of
+// a right tile stand below each other. The digits of 16 rows, [3: high, middle, low][16][16], make a step of 32 of their floats: the first of
+// each pair is from one block of 16, the second from another.
+constexpr int64_t kDigitsTile = kBlock * kBlock, kDigitsStep = 3 * kDigitsTile;  // pairs
+constexpr int kMostDigitSteps = 5;
+
+// Lines of 16 floats.
+struct DigitLines {
+    const float *first, *second;  // null: zeros
+    int64_t line;                 // floats from a line to the next
+    int lines;
+    uint32_t* digits;  // the first line of the step's high digits
+    int64_t tile;      // pairs from a tile to the next
+};
+
+// sum[row][column] = or += left * right over some steps, for two groups of 16 columns.
+struct DigitProduct {
+    int steps;
+    const uint32_t *left[kMostDigitSteps], *right[kMostDigitSteps];  // first line of each step's high digits
+    int64_t left_group, right_group;  // pairs from a group of 16 rows or columns to the next
+    int64_t left_tile;                // from a tile of a step to the next; right tiles follow one another
+    int64_t right_next;  // from right to what is fetched meanwhile, of as many steps and columns; 0: nothing
+    int rows;            // groups
+    float* sum;          // [group of rows][16 rows][16 columns]
+    int64_t sum_column;  // floats from a group of columns to the next
+    bool fresh;
+};
+
+// y[pixel] = f * (sum[pixel] + bias + residual[pixel]), f = 1 where mask (or the sum) is positive, else slope.
+struct DigitOutput {
+    const float* sum;  // [pixel][16]
+    int pixels;
+    const float* bias;      // [16], or null
+    const float* residual;  // like y, or null
+    const float* mask;      // like y, or null: the sum itself
+    float slope;
+    float* y;
+    int64_t y_pixel;  // floats
+};
+
 struct Kernels {
     const char* name;
 
     // The matrix unit: null without one. split makes tiles of up to 16 rows (none: zeros) of `length` floats.
     void (*split_rows)(const float* rows, int64_t row, int lanes, int length, bool right, uint32_t* tiles);
     void (*multiply_halves)(const HalvesProduct&);
+    // For left tiles the lines are rows, for right ones the floats of 16 columns.
+    void (*split_digits)(const DigitLines&);
+    void (*multiply_digits)(const DigitProduct&);
+    void (*write_digit_sums)(const DigitOutput&);
 
     int tile_blocks;                                             // the most output blocks of a conv tile
     int tile_pixels[kMostTileBlocks];                            // the most pixels of one of 1, 2, ... output blocks
@@ -198,5 +243,8 @@ bool use_kernels(const char* name);
 namespace lqf::amx {
 void split_rows(const float* rows, int64_t row, int lanes, int length, bool right, uint32_t* tiles);
 void multiply_halves(const cpu::HalvesProduct&);
+void split_digits(const cpu::DigitLines&);
+void multiply_digits(const cpu::DigitProduct&);
+void write_digit_sums(const cpu::DigitOutput&);
 }  // namespace lqf::amx
 #endif

@@ -62,20 +62,10 @@ bool reads_in_place(const TapConv& conv, const Reach& reach) {
            reach.rows + reach.high_dy <= conv.in.h && reach.columns + reach.high_dx <= conv.in.w;
 }
 
-// Inputs in use: sources that read the same one share its staged copy.
-int inputs(const TapConv& conv) {
-    int count = 0;
-    for (int s = 0; s < conv.sources; ++s) {
-        bool seen = false;
-        for (int other = 0; other < s; ++other) seen |= conv.source[other].x == conv.source[s].x;
-        count += !seen;
-    }
-    return count;
-}
-
 Cut cut_for(const TapConv& conv, const Reach& reach, int threads) {
     Cut cut;
-    const int64_t row_floats = stage_for(conv, reach, 0, 1).row() * conv.stride * conv.in.blocks() * inputs(conv);
+    const int64_t row_floats =
+        stage_for(conv, reach, 0, 1).row() * conv.stride * conv.in.blocks() * Distinct(conv, &Source::x).count;
     const bool streams = int64_t(conv.taps) * conv.in.channels * conv.out.blocks() * kBlock > kCachedWeights;
     const int64_t staged = streams ? 4 * kStagedFloats : kStagedFloats;
     cut.rows = int(std::clamp<int64_t>(staged / row_floats, 1, reach.rows));
@@ -117,7 +107,8 @@ public:
         x_row_ = staged_ ? stage_.row() * conv_.stride : conv_.in.row;
         x_block_ = staged_ ? stage_.block() : conv_.in.block;
         const int64_t offset_floats = ceil_div(int64_t(reach_.most_taps * sizeof(TapOffset)), 64) * 16;
-        const int64_t stage_floats = staged_ ? x_image_ * (last_image_ - first_image_) * inputs(conv_) : 0;
+        const int64_t stage_floats =
+            staged_ ? x_image_ * (last_image_ - first_image_) * Distinct(conv_, &Source::x).count : 0;
         float* scratch = threads.scratch(thread, size_t(offset_floats + stage_floats));
         offsets_ = reinterpret_cast<TapOffset*>(scratch);
         find_inputs(scratch + offset_floats);

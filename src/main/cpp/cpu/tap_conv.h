@@ -46,6 +46,26 @@ struct TapConv {
     int sources, outputs;
     Source source[kMostSources];
     Output output[kMostOutputs];
+
+    // Whether this source is the first of its output.
+    bool begins(int s) const { return s == 0 || source[s - 1].output != source[s].output; }
+};
+
+// What the sources read, each once, and which of them a source reads: their inputs, or their weights.
+struct Distinct {
+    int count = 0;
+    const float* of[kMostSources] = {};
+    int index[kMostSources] = {};
+
+    Distinct(const TapConv& conv, const float* Source::*what) {
+        for (int s = 0; s < conv.sources; ++s) {
+            const float* read = conv.source[s].*what;
+            int i = 0;
+            while (i < count && of[i] != read) ++i;
+            if (i == count) of[count++] = read;
+            index[s] = i;
+        }
+    }
 };
 
 // Every output is one chain: bias, residual, then source by source, block by block, tap by tap, channel by channel.

@@ -12,7 +12,20 @@ constexpr int kLeastTiles = 48;  // of a task: that many uses of a weight that w
 constexpr int kLeastStreamedTiles = 128;
 constexpr int kTasksPerThread = 2;
 
+// On the matrix unit products take half the time, and splitting them into digits some: with fewer channels or tiles of an image it costs more.
+constexpr int kDigitChannels[] = {128, 64};  // for tiles of 2 x 2 and 4 x 4 outputs
+constexpr int kDigitTiles = 48;
+constexpr int kPanelSteps = 4;  // whose weights' digits, of two output blocks, are in the first-level cache
+constexpr int64_t kPanel = 2 * kPanelSteps * kDigitsStep;
+
 constexpr int elements(int outputs) { return (outputs + 2) * (outputs + 2); }
+
+bool suits_digits(const TapConv& conv, int outputs) {
+    const int channels = conv.in.channels;
+    return kernels().multiply_digits && channels % (2 * kBlock) == 0 && conv.out.channels % (2 * kBlock) == 0 &&
+           channels >= kDigitChannels[outputs / 4] &&
+           ceil_div(conv.out.h, outputs) * ceil_div(conv.out.w, outputs) >= kDigitTiles;
+}
 
 // How the work is cut: rows of tiles, by output blocks. None of it shows in the bits.
 struct Cut {
@@ -20,17 +33,6 @@ struct Cut {
     int units, tasks;   // rows of tiles in a task; tasks over the rows of all images
     int blocks, block_tasks;
 };
-
-int inputs(const TapConv& conv, const float* (&input)[kMostSources], int (&of_source)[kMostSources]) {
-    int count = 0;
-    for (int s = 0; s < conv.sources; ++s) {
-        int i = 0;
-        while (i < count && input[i] != conv.source[s].x) ++i;
-        if (i == count) input[count++] = conv.source[s].x;
-        of_source[s] = i;
-    }
-    return count;
-}
 
 Cut cut_for(const TapConv& conv, int outputs, int inputs, int threads) {
     Cut cut;
@@ -41,7 +43,9 @@ Cut cut_for(const TapConv& conv, int outputs, int inputs, int threads) {
         int64_t(elements(outputs)) * kBlock * (conv.in.blocks() * inputs + conv.out.blocks() * conv.outputs);
     const int64_t weights = int64_t(elements(outputs)) * conv.in.channels * conv.out.blocks() * kBlock * conv.sources;
     const bool streams = weights > kCachedWeights;
-    const int64_t tiles = std::max<int64_t>(streams ? kLeastStreamedTiles : kLeastTiles, kTaskFloats / tile);
+    const bool digits = suits_digits(conv, outputs);  // then more tiles share what it takes to split the weights
+    const int64_t tiles =
+        std::max<int64_t>(streams || digits ? kLeastStreamedTiles : kLeastTiles, (digits ? 2 : 1) * kTaskFloats / tile);
     cut.units = int(std::clamp<int64_t>(tiles / cut.columns, 1, streams ? all : ceil_div(all, threads)));
     cut.tasks = int(ceil_div(all, cut.units));
     cut.units = int(ceil_div(all, cut.tasks));
@@ -56,28 +60,45 @@ Cut cut_for(const TapConv& conv, int outputs, int inputs, int threads) {
 class Task {
 public:
     Task(const TapConv& conv, int outputs, int pad, const Cut& cut, int64_t index)
-        : k_(kernels()), conv_(conv), outputs_(outputs), pad_(pad), cut_(cut) {
+        : k_(kernels()),
+          conv_(conv),
+          outputs_(outputs),
+          pad_(pad),
+          cut_(cut),
+          digits_(suits_digits(conv, outputs)),
+          x_(conv, &Source::x),
+          w_(conv, &Source::w) {
         first_unit_ = int(index / cut.block_tasks) * cut.units;
         last_unit_ = std::min(conv.out.n * cut.rows, first_unit_ + cut.units);
         first_block_ = int(index % cut.block_tasks) * cut.blocks;
         last_block_ = std::min(conv.out.blocks(), first_block_ + cut.blocks);
         tiles_ = (last_unit_ - first_unit_) * cut.columns;
-        block_floats_ = int64_t(tiles_ | 1) * kBlock;  // odd, so that blocks do not fall on the same cache lines
+        groups_ = int(ceil_div(tiles_, kBlock));
+        const int lines = digits_ ? groups_ * kBlock : tiles_;
+        block_floats_ = int64_t(lines | 1) * kBlock;  // odd, so that blocks do not fall on the same cache lines
         v_element_ = block_floats_ * conv.in.blocks() + kBlock;
         q_element_ = block_floats_ * (last_block_ - first_block_) + kBlock;
-        inputs_ = inputs(conv, input_, input_of_);
     }
 
     void run(Threads& threads, int thread) {
-        const int64_t v_floats = v_element_ * elements(outputs_), q_floats = q_element_ * elements(outputs_);
-        float* scratch = threads.scratch(thread, size_t(v_floats * inputs_ + q_floats * conv_.outputs));
-        float* q = scratch + v_floats * inputs_;
-        for (int i = 0; i < inputs_; ++i) transform_input(input_[i], scratch + i * v_floats);
-        for (int e = 0; e < elements(outputs_); ++e)
-            for (int s = 0; s < conv_.sources; ++s)
-                multiply(e, s, scratch + input_of_[s] * v_floats + e * v_element_,
-                         q + conv_.source[s].output * q_floats + e * q_element_);
-        for (int o = 0; o < conv_.outputs; ++o) transform_output(conv_.output[o], q + o * q_floats);
+        const int64_t v_floats = v_element_ * elements(outputs_);
+        const int64_t left = digits_ ? groups_ * steps() * kDigitsStep : 0;
+        q_floats_ = q_element_ * elements(outputs_);
+        float* v = threads.scratch(thread, size_t(x_.count * (v_floats + left) + conv_.outputs * q_floats_ + kPanel));
+        float* q = v + x_.count * v_floats;
+        auto* digits = reinterpret_cast<uint32_t*>(q + conv_.outputs * q_floats_);
+        for (int i = 0; i < x_.count; ++i) transform_input(x_.of[i], v + i * v_floats);
+        for (int e = 0; e < elements(outputs_); ++e) {
+            if (digits_) {
+                for (int i = 0; i < x_.count; ++i) split(v + i * v_floats + e * v_element_, digits + i * left);
+                multiply_digits(e, digits, left, q + e * q_element_);
+            } else {
+                for (int s = 0; s < conv_.sources; ++s)
+                    multiply(e, s, v + x_.index[s] * v_floats + e * v_element_,
+                             q + conv_.source[s].output * q_floats_ + e * q_element_);
+            }
+        }
+        for (int o = 0; o < conv_.outputs; ++o) transform_output(conv_.output[o], q + o * q_floats_);
     }
 
 private:
@@ -92,11 +113,14 @@ private:
         }
     }
 
+    const float* weights(const float* w, int e, int block) const {
+        return w + (int64_t(e) * conv_.out.blocks() + block) * conv_.in.channels * kBlock;
+    }
+
     // One element of all tiles: a 1 x 1 convolution.
     void multiply(int e, int s, const float* v, float* q) const {
         static constexpr TapOffset kTap = {0, 0};
         static constexpr float kZeros[kMostTileBlocks * kBlock] = {};
-        const bool first = s == 0 || conv_.source[s - 1].output != conv_.source[s].output;
         ConvTile tile{};
         tile.x_pixel = kBlock;
         tile.x_block = block_floats_;
@@ -105,12 +129,12 @@ private:
         tile.w_taps = 1;
         tile.taps = &kTap;
         tile.tap_count = 1;
-        tile.start = first ? kZeros : nullptr;
+        tile.start = conv_.begins(s) ? kZeros : nullptr;
         tile.slope = 1;
         tile.y_block = block_floats_;
         tile.y_pixel = kBlock;
         each_share(last_block_ - first_block_, k_.tile_blocks, [&](int block, int blocks) {
-            tile.w = conv_.source[s].w + (int64_t(e) * conv_.out.blocks() + first_block_ + block) * tile.w_block;
+            tile.w = weights(conv_.source[s].w, e, first_block_ + block);
             tile.x = v;
             tile.y = q + block * block_floats_;
             tile.next = tile.w + blocks * tile.w_block;  // the next blocks', or of the first ones of the next element
@@ -122,6 +146,53 @@ private:
                 tile.next = tile.next == next_end ? tile.w : tile.next + tile.w_block;
             });
         });
+    }
+
+    int steps() const { return conv_.in.channels / (2 * kBlock); }
+
+    // An element of all tiles of an input.
+    void split(const float* v, uint32_t* digits) const {
+        for (int group = 0; group < groups_; ++group, v += kBlock * kBlock)
+            for (int step = 0; step < steps(); ++step, digits += kDigitsStep) {
+                const float* first = v + 2 * step * block_floats_;
+                k_.split_digits({first, first + block_floats_, kBlock, kBlock, digits, kDigitsTile});
+            }
+    }
+
+    // The products of an element of all sources: the weights' digits are made in panels, for all sources that take them.
+    void multiply_digits(int e, uint32_t* digits, int64_t left, float* q) const {
+        uint32_t* panel = digits + x_.count * left;
+        DigitProduct product{};
+        product.left_group = steps() * kDigitsStep, product.left_tile = kDigitsTile;
+        product.right_group = kPanelSteps * kDigitsStep;
+        product.rows = groups_;
+        product.sum_column = block_floats_;
+        for (int block = first_block_; block < last_block_; block += 2) {
+            for (int first = 0; first < steps(); first += kPanelSteps) {
+                product.steps = std::min(kPanelSteps, steps() - first);
+                for (int w = 0; w < w_.count; ++w) {
+                    for (int c = 0; c < 2; ++c)
+                        split_weights(weights(w_.of[w], e, block + c), first, product.steps,
+                                      panel + c * product.right_group);
+                    for (int s = 0; s < conv_.sources; ++s) {
+                        if (w_.index[s] != w) continue;
+                        for (int i = 0; i < product.steps; ++i) {
+                            product.left[i] = digits + x_.index[s] * left + (first + i) * kDigitsStep;
+                            product.right[i] = panel + i * kDigitsStep;
+                        }
+                        product.sum = q + conv_.source[s].output * q_floats_ + (block - first_block_) * block_floats_;
+                        product.fresh = first == 0 && conv_.begins(s);
+                        k_.multiply_digits(product);
+                    }
+                }
+            }
+        }
+    }
+
+    void split_weights(const float* w, int first_step, int steps, uint32_t* digits) const {
+        w += int64_t(first_step) * 2 * kBlock * kBlock;
+        for (int i = 0; i < steps; ++i, w += 2 * kBlock * kBlock, digits += kDigitsStep)
+            k_.split_digits({w, w + kBlock * kBlock, kBlock, kBlock, digits, kDigitsTile});
     }
 
     void transform_output(const Output& output, const float* q) const {
@@ -146,11 +217,10 @@ private:
     const TapConv& conv_;
     int outputs_, pad_;
     const Cut& cut_;
-    int first_unit_, last_unit_, first_block_, last_block_, tiles_;
-    int64_t block_floats_, v_element_, q_element_;  // of the transformed tiles [a * a][block][tile][16]
-    int inputs_;
-    const float* input_[kMostSources] = {};
-    int input_of_[kMostSources] = {};  // each source
+    const bool digits_;  // products on the matrix unit
+    const Distinct x_, w_;
+    int first_unit_, last_unit_, first_block_, last_block_, tiles_, groups_;
+    int64_t block_floats_, v_element_, q_element_, q_floats_;  // of the transformed tiles [a * a][block][tile][16]
 };
 
 }  // namespace
@@ -193,9 +263,7 @@ void winograd_pack(int outputs, const float* held, int64_t tap, int in, int in_c
 }
 
 void winograd_conv(Threads& threads, int outputs, int pad, const TapConv& conv) {
-    const float* input[kMostSources];
-    int of_source[kMostSources];
-    const Cut cut = cut_for(conv, outputs, inputs(conv, input, of_source), threads.count());
+    const Cut cut = cut_for(conv, outputs, Distinct(conv, &Source::x).count, threads.count());
     threads.each(int64_t(cut.tasks) * cut.block_tasks,
                  [&](int64_t task, int thread) { Task(conv, outputs, pad, cut, task).run(threads, thread); });
 }

@@ -2,7 +2,7 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC target("amx-tile,amx-bf16,avx512bf16,avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")
 #include "kernels.h"
-#include "simd_avx512.h"
+#include "matrix_unit.h"
 
 namespace lqf::amx {
 
@@ -47,17 +47,6 @@ void split_rows(const float* rows, int64_t row, int lanes, int length, bool righ
         }
     }
 }
-
-static constexpr int kLine = 64;  // bytes
-
-// Eight tiles of 16 lines of 64 bytes.
-namespace {
-struct alignas(64) TileShapes {
-    uint8_t palette = 1, start = 0, reserved[14] = {};
-    uint16_t bytes[16] = {kLine, kLine, kLine, kLine, kLine, kLine, kLine, kLine};
-    uint8_t lines[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-}  // namespace
 
 // Tiles 0 to 3 += the products of two left tiles, 4 and 5, with two right ones, 6 and 7.
 LQF_INLINE void multiply_tiles() {

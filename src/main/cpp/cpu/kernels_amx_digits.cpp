@@ -1,0 +1,133 @@
+// Products of few rows on the matrix unit (AMX), to float's accuracy. What prepares its operands is AVX-512.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC target("amx-tile,amx-bf16,avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")
+#include "kernels.h"
+#include "matrix_unit.h"
+
+namespace lqf::amx {
+
+using avx512::Block;
+
+LQF_INLINE __m512i upper_half() { return _mm512_set1_epi32(int(0xffff0000)); }
+
+// The nearest float that bf16 can hold.
+LQF_INLINE __m512 digit(__m512 x) {
+    return _mm512_castsi512_ps(
+        _mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000)), upper_half()));
+}
+
+// Pairs of digits: bf16 is the upper half of a float.
+LQF_INLINE void store_pairs(__m512 first, __m512 second, uint32_t* to) {
+    constexpr int kMaskedOrThird = 0xea;
+    _mm512_storeu_si512(to,
+                        _mm512_ternarylogic_epi32(_mm512_castps_si512(second), upper_half(),
+                                                  _mm512_srli_epi32(_mm512_castps_si512(first), 16), kMaskedOrThird));
+}
+
+void split_digits(const cpu::DigitLines& given) {
+    const cpu::DigitLines l = given;
+    uint32_t* to = l.digits;
+    for (int i = 0; i < l.lines; ++i, to += cpu::kBlock) {
+        __m512 a = l.first ? _mm512_loadu_ps(l.first + i * l.line) : _mm512_setzero_ps();
+        __m512 b = l.first ? _mm512_loadu_ps(l.second + i * l.line) : _mm512_setzero_ps();
+        const __m512 a_high = digit(a), b_high = digit(b);
+        store_pairs(a_high, b_high, to);
+        a = _mm512_sub_ps(a, a_high), b = _mm512_sub_ps(b, b_high);
+        const __m512 a_middle = digit(a), b_middle = digit(b);
+        store_pairs(a_middle, b_middle, to + l.tile);
+        store_pairs(_mm512_sub_ps(a, a_middle), _mm512_sub_ps(b, b_middle), to + 2 * l.tile);  // 8 bits are left of 24
+    }
+}
+
+void write_digit_sums(const cpu::DigitOutput& given) {
+    const cpu::DigitOutput o = given;
+    const Block bias = o.bias ? avx512::load(o.bias) : avx512::zero(), slope = avx512::broadcast(o.slope);
+    int64_t at = 0;
+    for (int p = 0; p < o.pixels; ++p, at += o.y_pixel) {
+        Block sum = avx512::add(avx512::load(o.sum + p * cpu::kBlock), bias);
+        if (o.residual) sum = avx512::add(sum, avx512::load(o.residual + at));
+        if (o.slope != 1)
+            sum = avx512::where_positive(o.mask ? avx512::load(o.mask + at) : sum, sum, avx512::mul(slope, sum));
+        avx512::store(o.y + at, sum);
+    }
+}
+
+// Tiles 0 to 3 are sums, of one or two groups of rows by two of columns; 4 and 5 left, 6 and 7 right.
+template <int ROWS>
+struct Tiles {
+    const uint32_t *left, *right;
+    int64_t left_group, left_tile, right_group;
+
+    __attribute__((always_inline)) void load_left(int digit) const {
+        _tile_loadd(4, left + digit * left_tile, kLine);
+        if constexpr (ROWS > 1) _tile_loadd(5, left + digit * left_tile + left_group, kLine);
+    }
+    __attribute__((always_inline)) void load_right(int digit) const {
+        _tile_loadd(6, right + digit * cpu::kDigitsTile, kLine);
+        _tile_loadd(7, right + digit * cpu::kDigitsTile + right_group, kLine);
+    }
+    __attribute__((always_inline)) void multiply() const {
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        if constexpr (ROWS > 1) {
+            _tile_dpbf16ps(2, 5, 6);
+            _tile_dpbf16ps(3, 5, 7);
+        }
+    }
+    // The largest product last, the others so that few tiles are loaded.
+    __attribute__((always_inline)) void add_step() const {
+        load_left(0), load_right(2), multiply();
+        load_right(1), multiply();
+        load_left(1), multiply();
+        load_right(0), multiply();
+        load_left(2), multiply();
+        load_left(0), multiply();
+    }
+};
+
+template <int ROWS>
+LQF_INLINE void multiply(const cpu::DigitProduct& p, int row, int fetch) {
+    float *sum = p.sum + row * cpu::kDigitsTile, *beside = sum + p.sum_column;
+    if (p.fresh) {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    } else {
+        _tile_loadd(0, sum, kLine);
+        _tile_loadd(1, beside, kLine);
+        if constexpr (ROWS > 1) {
+            _tile_loadd(2, sum + cpu::kDigitsTile, kLine);
+            _tile_loadd(3, beside + cpu::kDigitsTile, kLine);
+        }
+    }
+    for (int i = 0; i < p.steps; ++i) {
+        const uint32_t* next = p.right[i] + p.right_next + row / 2 * fetch * cpu::kBlock;
+        for (int f = 0; f < fetch; ++f, next += cpu::kBlock) {
+            __builtin_prefetch(next, 0, 2);
+            __builtin_prefetch(next + p.right_group, 0, 2);
+        }
+        Tiles<ROWS>{p.left[i] + row * p.left_group, p.right[i], p.left_group, p.left_tile, p.right_group}.add_step();
+    }
+    _tile_stored(0, sum, kLine);
+    _tile_stored(1, beside, kLine);
+    if constexpr (ROWS > 1) {
+        _tile_stored(2, sum + cpu::kDigitsTile, kLine);
+        _tile_stored(3, beside + cpu::kDigitsTile, kLine);
+    }
+}
+
+void multiply_digits(const cpu::DigitProduct& given) {
+    const cpu::DigitProduct p = given;
+    const TileShapes shapes;
+    _tile_loadconfig(&shapes);
+    const int pairs = (p.rows + 1) / 2;
+    const int fetch =
+        p.right_next ? (3 * cpu::kBlock + pairs - 1) / pairs : 0;  // lines of a step with each pair of rows
+    int row = 0;
+    for (; row + 2 <= p.rows; row += 2) multiply<2>(p, row, fetch);
+    if (row < p.rows) multiply<1>(p, row, fetch);
+    _tile_release();
+}
+
+}  // namespace lqf::amx
