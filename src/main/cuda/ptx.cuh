@@ -52,6 +52,14 @@ __device__ __forceinline__ void load_matrix_x4(unsigned (&r)[4], const float* ro
                  : "memory");
 }
 
+// The same, each matrix transposed: lane l gets the 2-byte elements l / 4 of rows 2 (l % 4) and, in the upper half, 2 (l % 4) + 1.
+__device__ __forceinline__ void load_matrix_x4_transposed(unsigned (&r)[4], const float* row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(shared_address(row))
+                 : "memory");
+}
+
 #if __CUDA_ARCH__ >= 800 || !defined(__CUDA_ARCH__)
 
 // To the nearest tf32 (10 bits of fraction), ties away from zero.
@@ -123,6 +131,19 @@ inline void load_matrix(void* const* lanes, unsigned) {
         }
 }
 
+inline void load_matrix_transposed(void* const* lanes, unsigned) {
+    auto element = [&](int matrix, int row, int column) {
+        const float two = static_cast<LoadMatrix*>(lanes[8 * matrix + row])->row[column / 2];
+        return __float_as_uint(two) >> column % 2 * 16 & 0xffffu;
+    };
+    for (int lane = 0; lane < 32; lane++)
+        for (int matrix = 0; matrix < 4; matrix++) {
+            const int row = lane % 4 * 2, column = lane / 4;
+            static_cast<LoadMatrix*>(lanes[lane])->r[matrix] =
+                element(matrix, row, column) | element(matrix, row + 1, column) << 16;
+        }
+}
+
 struct Mma {
     float* d;
     const unsigned* a;
@@ -186,12 +207,20 @@ inline void mma_bf16(void* const* lanes, unsigned) {
 
 }  // namespace twin
 
-inline void load_matrix_x4(unsigned (&r)[4], const float* row, Site site = LQF_SITE) {
+inline void load_matrices(unsigned (&r)[4], const float* row, emulator::WarpOp load, const char* name, Site site) {
     if (reinterpret_cast<uintptr_t>(row) % 16)
-        emulator::fault("%s:%d: ldmatrix from a misaligned row", site.file, site.line);
+        emulator::fault("%s:%d: %s from a misaligned row", site.file, site.line, name);
     emulator::hook_read(row, 16);
-    twin::LoadMatrix load{row, r};
-    emulator::warp(kFullWarp, &load, twin::load_matrix, "ldmatrix.x4", site);
+    twin::LoadMatrix lane{row, r};
+    emulator::warp(kFullWarp, &lane, load, name, site);
+}
+
+inline void load_matrix_x4(unsigned (&r)[4], const float* row, Site site = LQF_SITE) {
+    load_matrices(r, row, twin::load_matrix, "ldmatrix.x4", site);
+}
+
+inline void load_matrix_x4_transposed(unsigned (&r)[4], const float* row, Site site = LQF_SITE) {
+    load_matrices(r, row, twin::load_matrix_transposed, "ldmatrix.x4.trans", site);
 }
 
 inline unsigned to_tf32(unsigned x) {

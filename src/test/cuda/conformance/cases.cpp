@@ -140,10 +140,36 @@ Case matrix_loads() {
     return c;
 }
 
+// The same section, .trans: thread l gets element l / 4 of rows 2 (l % 4) and the next, the first of them in the lower half.
+Case transposed_loads() {
+    Case c{random_words(4 * 128, 5), {}};
+    auto element = [&](size_t warp, size_t row, size_t column) {
+        const uint32_t word = c.in[warp * 128 + (5 * row + 3) % 32 * 4 + column / 2];
+        return column % 2 ? word >> 16 : word & 0xffff;
+    };
+    for (size_t warp = 0; warp < 4; warp++)
+        for (size_t lane = 0; lane < 32; lane++)
+            for (size_t matrix = 0; matrix < 4; matrix++) {
+                const size_t row = 8 * matrix + lane % 4 * 2, column = lane / 4;
+                c.expected.push_back(element(warp, row, column) | element(warp, row + 1, column) << 16);
+            }
+    return c;
+}
+
 // 9.7.9.22, cvt: .rna, to nearest, ties away from zero.
 Case tf32s() {
     Case c{numbers(4096), {}};
     for (uint32_t word : c.in) c.expected.push_back(rounded(word, 10, true));
+    return c;
+}
+
+// The same, of what is finite; zero has no sign.
+Case tf32s_for_mma() {
+    Case c{numbers(4096), {}};
+    for (uint32_t& word : c.in) {
+        if (std::isinf(float_of(word))) word -= 1;  // the largest number: it becomes infinity
+        c.expected.push_back(word == 0x80000000 ? 0 : rounded(word, 10, true));
+    }
     return c;
 }
 
@@ -174,8 +200,12 @@ Case case_of(Wrapper wrapper) {
             return copies();
         case Wrapper::kLoadMatrix:
             return matrix_loads();
+        case Wrapper::kLoadTransposed:
+            return transposed_loads();
         case Wrapper::kToTf32:
             return tf32s();
+        case Wrapper::kTf32ForMma:
+            return tf32s_for_mma();
         case Wrapper::kToBf16:
             return bf16s();
         case Wrapper::kMmaTf32:

@@ -1,4 +1,5 @@
 #include "conformance.h"
+#include "conv2d_vjp_w_tensor.cuh"
 #include "ptx.cuh"
 
 namespace lqf::gpu::conformance {
@@ -50,19 +51,29 @@ struct Rows {
     float words[32][4];
 };
 
+template <bool kTransposed>
 __global__ void load_matrix(const float* in, float* out) {
     Rows& s = shared<Rows>();
     const int lane = int(threadIdx.x);
     st4(s.words[lane], ld4(in + (blockIdx.x * 32 + lane) * 4));
     __syncwarp();
     unsigned r[4];
-    ptx::load_matrix_x4(r, s.words[(5 * lane + 3) % 32]);
+    const float* row = s.words[(5 * lane + 3) % 32];
+    if (kTransposed)
+        ptx::load_matrix_x4_transposed(r, row);
+    else
+        ptx::load_matrix_x4(r, row);
     for (int i = 0; i < 4; i++) out[(blockIdx.x * 32 + lane) * 4 + i] = as_float(r[i]);
 }
 
 __global__ void to_tf32(const float* in, float* out) {
     const int64_t i = global_thread();
     out[i] = as_float(ptx::to_tf32(as_bits(in[i])));
+}
+
+__global__ void tf32_for_mma_kernel(const float* in, float* out) {
+    const int64_t i = global_thread();
+    out[i] = as_float(gradient::tf32_for_mma(in[i]) & 0xffffe000u);
 }
 
 __global__ void to_bf16(const float* in, float* out) {
@@ -109,9 +120,13 @@ Kernel kernel_of(Wrapper wrapper) {
         case Wrapper::kCopyAsync:
             return {copy_async, "copy_async", 384, 384, sizeof(Groups)};
         case Wrapper::kLoadMatrix:
-            return {load_matrix, "load_matrix", 128, 128, sizeof(Rows)};
+            return {load_matrix<false>, "load_matrix", 128, 128, sizeof(Rows)};
+        case Wrapper::kLoadTransposed:
+            return {load_matrix<true>, "load_matrix<transposed>", 128, 128, sizeof(Rows)};
         case Wrapper::kToTf32:
             return {to_tf32, "to_tf32", 32, 32, 0};
+        case Wrapper::kTf32ForMma:
+            return {tf32_for_mma_kernel, "tf32_for_mma", 32, 32, 0};
         case Wrapper::kToBf16:
             return {to_bf16, "to_bf16", 64, 32, 0};
         case Wrapper::kMmaTf32:

@@ -27,6 +27,7 @@ const Fault kFaults[] = {
     {"the sum so far left out", Wrapper::kMmaBf16, R"((mma\S*bf16\S* \{[^}]*\}, \{[^}]*\}, \{[^}]*\}, )\{[^}]*\})",
      "$1{%f99,%f99,%f99,%f99}"},
     {"transposed", Wrapper::kLoadMatrix, R"(x4\.shared)", "x4.trans.shared"},
+    {"not transposed", Wrapper::kLoadTransposed, R"(x4\.trans\.shared)", "x4.shared"},
     {"matrices changed over", Wrapper::kLoadMatrix, R"((ldmatrix\S* \{)(%r\d+),(%r\d+))", "$1$3,$2"},
     {"halves changed over", Wrapper::kToBf16, R"((cvt\.rn\.bf16x2\.f32 %r\d+, )(%f\d+), (%f\d+))", "$1$3, $2"},
     {"waits for too few groups", Wrapper::kCopyAsync, R"(wait_group 1)", "wait_group 2"},

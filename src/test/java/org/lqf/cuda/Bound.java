@@ -14,7 +14,8 @@ import org.lqf.cuda.Kernels.Built;
  * @param issue of all instructions, four a clock
  * @param shared of shared memory, 128 bytes a clock, every access as wide as its lanes
  * @param sharedMerged the same where 16-byte loads whose lanes i and i ^ 1, or i and i ^ 2, have
- *     one address take two clocks and not four, as is observed but not documented
+ *     one address take two clocks and not four, as is observed but not documented; on tensor cores
+ *     none have
  * @param l2 of what comes from device memory, 64 bytes a clock, as if L1 held nothing
  * @param dram of what must come from device memory itself at least, for a convolution of 64
  *     channels to 64, 3x3 (ResNet-18's layer1); 0 for other kernels
@@ -152,14 +153,14 @@ record Bound(
   private static Bound of(String label, Cubin.Code step, Card card) {
     int shared = weighted(step, CLOCKS);
     double math =
-        step.count("FFMA") / card.ffma
-            + step.count("DFMA") / card.dfma
-            + step.count("HMMA") / card.hmma;
+        step.count("HMMA") > 0 // FFMA then rounds, beside it
+            ? step.count("HMMA") / card.hmma
+            : step.count("FFMA") / card.ffma + step.count("DFMA") / card.dfma;
     return new Bound(
         math,
         (double) step.instructions() / SCHEDULERS,
         shared,
-        shared - 2.0 * step.count("LDS.128"),
+        step.count("HMMA") > 0 ? shared : shared - 2.0 * step.count("LDS.128"),
         (double) weighted(step, BYTES) * LANES / L2_BYTES,
         label.contains("conv2d_kernel<") ? dram(label, card) : 0,
         step);

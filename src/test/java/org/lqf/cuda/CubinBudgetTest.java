@@ -103,7 +103,7 @@ class CubinBudgetTest {
   void matrixProductsReadShared16BytesAtATime() throws IOException {
     for (String kernel :
         List.of(
-            "conv2d_vjp_w/image_sums_kernel",
+            "conv2d_vjp_w/image_sums_kernel<fp32>",
             "gram/partial_kernel",
             "second_moment/partial_kernel",
             "kron_precondition/product_kernel")) {
@@ -115,7 +115,7 @@ class CubinBudgetTest {
             assertCount(0, mainLoop(built), "LDS.32", built);
           });
     }
-    each("conv2d_vjp_w/image_sums_kernel", built -> assertCopies(mainLoop(built), built));
+    each("conv2d_vjp_w/image_sums_kernel<fp32>", built -> assertCopies(mainLoop(built), built));
   }
 
   /** 8 x 4 sums a thread, 16 deep. */
@@ -161,6 +161,33 @@ class CubinBudgetTest {
             assertCount(converts ? 2 * sources : 0, loop, "STS.128", built);
             assertCount(converts ? 1 : 1 + 2 * sources, loop, "LDGSTS.128", built);
             assertNothingNarrow(loop, built);
+          });
+    }
+  }
+
+  /**
+   * 64 x 64 sums a warp, 16 pixels a stage. tf32 comes by cp.async and is read and rounded as
+   * quads, ldmatrix reads bf16 transposed.
+   */
+  @Test
+  void weightGradientsOnTensorCoresReadShared16BytesAtATime() throws IOException {
+    for (String precision : List.of("tf32", "bf16")) {
+      each(
+          "conv2d_vjp_w/image_sums_kernel<" + precision,
+          built -> {
+            if (built.kernel().architecture() < TENSOR_CORES) {
+              return;
+            }
+            Cubin.Code loop = mainLoop(built);
+            boolean isBf16 = precision.equals("bf16");
+            assertCount(isBf16 ? 32 : 64, loop, "HMMA", built);
+            assertCount(isBf16 ? 8 : 0, loop, "LDSM", built);
+            assertCount(isBf16 ? 0 : 16, loop, "LDS.128", built);
+            assertCount(isBf16 ? 10 : 0, loop, "LDG.128", built);
+            assertCount(isBf16 ? 5 : 0, loop, "STS.128", built);
+            assertCount(isBf16 ? 0 : 10, loop, "LDGSTS.128", built);
+            assertNothingNarrow(loop, built);
+            assertTrue(built.kernel().registers() * 128 * 2 <= REGISTERS, built::toString);
           });
     }
   }

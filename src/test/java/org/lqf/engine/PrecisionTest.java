@@ -49,6 +49,16 @@ class PrecisionTest {
     return net.withW0(w0);
   }
 
+  private static Backbone single(Layer.Conv2d conv) {
+    List<Node> nodes =
+        List.of(
+            new Node("conv", conv, Node.INPUT),
+            new Node("mean", new Layer.GlobalAvgPool(), "conv"));
+    int parameters = ParameterBlock.layout(nodes).get(0).end();
+    InputSpec input = InputSpec.raw(conv.inChannels(), 17, 19);
+    return new Backbone("one", input, nodes, "mean", Node.INPUT, List.of(), new float[parameters]);
+  }
+
   static Stream<Arguments> cases() {
     List<Backbone> networks =
         List.of(
@@ -98,6 +108,27 @@ class PrecisionTest {
         assertEquals((float) verbs.outputs()[i] + (float) verbs.jvp()[i], scores[i]);
       }
       assertClose(trial.oracle().outputs(), verbs.outputs(), bound, "outputs");
+    }
+  }
+
+  static Stream<Arguments> gradients() {
+    return cases().filter(arguments -> arguments.get()[1] != Precision.FP32);
+  }
+
+  /** Of one convolution: its input and its cotangent are exact. */
+  @ParameterizedTest
+  @MethodSource("gradients")
+  void weightGradientsAreRoundedNoMoreThanTheirOperands(
+      String device, Precision precision, double bound, Backbone net) {
+    Layer.Conv2d first = (Layer.Conv2d) net.nodes().get(0).layer();
+    Trial trial = Trial.normal(single(first), N, 42);
+    try (Engine engine = Engine.open(device, 1, Winograd.F2, precision);
+        Plan plan = engine.compile(trial.net(), N)) {
+      double[] exact = trial.oracle().vjp();
+      double[] gradient = trial.on(engine, plan).vjp();
+      assertClose(exact, gradient, bound, "gradient");
+      double error = Numbers.relativeError(exact, gradient);
+      assertTrue(error > bound / 50, () -> "is it in fp32? error " + error);
     }
   }
 

@@ -62,10 +62,20 @@ class Conv2dTest extends OpContract {
     oracle("exact", shape, integers).assertExact(run(device, precision, integers));
   }
 
-  private static Verbs run(String device, Precision precision, Trial trial) {
+  @ParameterizedTest(allowZeroInvocations = true)
+  @MethodSource("tensorCoreCases")
+  void bitsOnTensorCoresDependNeitherOnTheRunNorOnTheBatch(
+      String device, Precision precision, double bound, OpCase shape) {
+    Trial trial = shape.normal(SEED + 40);
+    Verbs together = run(device, precision, trial);
+    together.assertSameBits(run(device, precision, trial));
+    together.assertSameBits(run(device, precision, trial, 1, 2));
+  }
+
+  private static Verbs run(String device, Precision precision, Trial trial, int... batches) {
     try (Engine engine = Engine.open(device, 1, Winograd.F2, precision);
         Plan plan = engine.compile(trial.net(), trial.n())) {
-      return trial.on(engine, plan);
+      return batches.length == 0 ? trial.on(engine, plan) : trial.on(engine, plan, batches);
     }
   }
 
