@@ -9,24 +9,26 @@ namespace lqf::gpu::tile {
 
 constexpr int kBlockThreads = 256;
 
-// kPackets: of a stage, for every pixel and filter; kBlocks: of channels in a packet; kStages: in shared memory, 60 KB at most.
-template <Precision kPrecision>
+// kSources: x and w0, and where there is a tangent x_dot and delta; kPackets: of a stage, for every pixel and filter; kBlocks: of channels in
+// a packet; kStages: in shared memory, 60 KB at most.
+template <Precision kPrecision, bool kPrimal, bool kTangent>
 struct Shape {
     static constexpr bool kIsFp32 = kPrecision == Precision::kFp32, kIsBf16 = kPrecision == Precision::kBf16;
-    static constexpr int kPixels = kIsFp32 ? 128 : 256, kFilters = 64;
-    static constexpr int kPackets = kIsFp32 ? 4 : 2, kBlocks = kIsBf16 ? 2 : 1;
+    static constexpr bool kBoth = kPrimal && kTangent;
+    static constexpr int kSources = kTangent ? 2 : 1, kPixels = kIsFp32 && kBoth ? 128 : 256, kFilters = 64;
+    static constexpr int kPackets = kIsFp32 && (kBoth || !kTangent) ? 4 : 2, kBlocks = kIsBf16 ? 2 : 1;
     static constexpr int kStages = kPrecision == Precision::kTf32 ? 3 : 2;
 };
 
-template <typename Shape, int kSources>
+template <typename Shape>
 struct Stage {
-    float x[kSources][Shape::kPackets][Shape::kPixels][kBlock];
-    float w[kSources][Shape::kPackets][Shape::kFilters][kBlock];
+    float x[Shape::kSources][Shape::kPackets][Shape::kPixels][kBlock];
+    float w[Shape::kSources][Shape::kPackets][Shape::kFilters][kBlock];
 };
 
-template <typename Shape, int kSources>
+template <typename Shape>
 struct Shared {
-    Stage<Shape, kSources> stages[Shape::kStages];
+    Stage<Shape> stages[Shape::kStages];
 };
 
 // 64 pixels x 32 channels a warp, in pieces of 16 x 8; lane = 4 g + t. The two packets of a stage are a piece's depth, 8 channels of tf32 or
@@ -34,7 +36,7 @@ struct Shared {
 template <Precision kPrecision, bool kPrimal, bool kTangent>
 class Tensor {
     static constexpr int kRows = 4, kColumns = 4;  // pieces
-    using Stage = tile::Stage<Shape<kPrecision>, kTangent ? 2 : 1>;
+    using Stage = tile::Stage<Shape<kPrecision, kPrimal, kTangent>>;
 
 public:
     __device__ void multiply(const Stage& stage) {

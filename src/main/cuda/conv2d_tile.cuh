@@ -2,14 +2,14 @@
 //
 //   sum[m, o] = sum_k source[m, k] w[k, o]      m: target pixels of all images, o: output channels, k = (tap, channel)
 //
-// A block makes 128 pixels x 64 channels, on tensor cores 256 x 64. k goes by in packets of 16 bytes a pixel and a filter: four channels, in
+// A block makes 256 pixels x 64 channels, of y and y_dot together in fp32 128 x 64. k goes by in packets of 16 bytes a pixel and a filter: four channels, in
 // bf16 eight. Some packets are a stage; while one is multiplied the next are on their way, zeros for padding. No patch matrix exists, no
 // division happens inside the loop. In shared memory both operands are [packet][row][16 bytes]: neighbouring lanes read neighbouring 16
 // bytes, and 8 rows are 128 bytes in a row, as ldmatrix wants them: no bank conflicts, no padding. The tangent shares the tiles of its
 // primal: y = x w0,  y_dot = x_dot w0 + x delta.
 //
 //          arithmetic                     operands are rounded                                        copies
-//   fp32   FFMA, 8 x 4 sums a thread      not at all                                                  cp.async
+//   fp32   FFMA, 64 sums a thread         not at all                                                  cp.async
 //   tf32   mma.sync, 64 x 32 sums a warp  weights when packed, x when it leaves shared memory         cp.async
 //   bf16   the same                       weights when packed, x on its way into shared memory,       x through registers
 //                                         which then holds, and reads, half as many bytes
@@ -34,9 +34,10 @@ struct Planes {
 
 // What one thread brings in for every stage: packets of its pixel for each source, and of its filter. A tangent that is null is zero; its
 // primal, which has the same shape, is what zeros are asked from.
-template <typename Shape, int kSources>
+template <typename Shape>
 class Loader {
-    using Stage = tile::Stage<Shape, kSources>;
+    using Stage = tile::Stage<Shape>;
+    static constexpr int kSources = Shape::kSources;
 
 public:
     __device__ Loader(const Walk& walk, const Planes& planes, const ConvOperands& p, int first_pixel, int first_filter)
@@ -180,63 +181,86 @@ __device__ __forceinline__ void split(float4 v, float (&lanes)[4]) {
     lanes[0] = v.x, lanes[1] = v.y, lanes[2] = v.z, lanes[3] = v.w;
 }
 
-// 8 pixels x 4 channels a thread: pixels row + 16 i, channels 4 column ... 4 column + 3. A warp is 8 rows x 4 columns. Lanes 2k and 2k + 1
-// share a row, lanes k and k + 2 a column: a 16-byte load of either takes half the passes where the hardware merges equal addresses.
+// 8 pixels x 8 channels a thread, of y and y_dot together 8 x 4 each: pixels row + kApart i, channels 4 column ... 4 column + 3 and, of 8, those
+// 32 further. A warp is 8 rows x 4 columns. Lanes 2k and 2k + 1 share a row, lanes k and k + 2 a column: a 16-byte load of either takes half
+// the passes where the hardware merges equal addresses. The order of a sum is the same in all: a packet of x_dot w0, then one of x delta.
 template <bool kPrimal, bool kTangent>
 class Fp32 {
-    static constexpr int kRows = 8, kColumns = 4, kApart = 16;
+    using Shape = tile::Shape<Precision::kFp32, kPrimal, kTangent>;
+    static constexpr int kRows = 8, kApart = Shape::kPixels / kRows, kQuads = Shape::kBoth ? 1 : 2;
 
 public:
-    __device__ void multiply(const Stage<Shape<Precision::kFp32>, kTangent ? 2 : 1>& stage) {
-        const int row = thread_row(), column = thread_column() * kColumns;
+    __device__ void multiply(const Stage<Shape>& stage) {
+        constexpr int kSources = Shape::kSources, kRounds = Shape::kPackets * (Shape::kBoth ? 1 : kSources);
 #pragma unroll 1  // more would hoist loads out of registers' reach
-        for (int packet = 0; packet < Shape<Precision::kFp32>::kPackets; packet++) {
-            float w[4][kColumns], delta[4][kColumns];  // [lane][channel]
+        for (int round = 0; round < kRounds; round++) {
+            if constexpr (Shape::kBoth) {
+                const Columns w(stage.w[0][round]), delta(stage.w[1][round]);
 #pragma unroll
-            for (int j = 0; j < kColumns; j++) {
-                float lanes[4];
-                split(ld4(stage.w[0][packet][column + j]), lanes);
-                for (int lane = 0; lane < 4; lane++) w[lane][j] = lanes[lane];
-                if (!kTangent) continue;
-                split(ld4(stage.w[kTangent][packet][column + j]), lanes);
-                for (int lane = 0; lane < 4; lane++) delta[lane][j] = lanes[lane];
-            }
+                for (int i = 0; i < kRows; i++) {
+                    float x[kBlock], x_dot[kBlock];
+                    split(ld4(stage.x[0][round][row(i)]), x);
+                    split(ld4(stage.x[1][round][row(i)]), x_dot);
+                    w.multiply(x, sum_[i]);
+                    w.multiply(x_dot, sum_dot_[i]);
+                    delta.multiply(x, sum_dot_[i]);
+                }
+            } else {
+                const int packet = round / kSources, source = round % kSources;
+                const Columns w(stage.w[source][packet]);
 #pragma unroll
-            for (int i = 0; i < kRows; i++) {
-                float x[4], x_dot[4];
-                split(ld4(stage.x[0][packet][row + kApart * i]), x);
-                if (kTangent) split(ld4(stage.x[kTangent][packet][row + kApart * i]), x_dot);
-#pragma unroll
-                for (int lane = 0; lane < 4; lane++)
-#pragma unroll
-                    for (int j = 0; j < kColumns; j++) {
-                        if (kPrimal) sum_[i].at[j] = fmaf(x[lane], w[lane][j], sum_[i].at[j]);
-                        if (!kTangent) continue;
-                        sum_dot_[i].at[j] = fmaf(x_dot[lane], w[lane][j], sum_dot_[i].at[j]);
-                        sum_dot_[i].at[j] = fmaf(x[lane], delta[lane][j], sum_dot_[i].at[j]);
-                    }
+                for (int i = 0; i < kRows; i++) {
+                    float x[kBlock];
+                    split(ld4(stage.x[kSources - 1 - source][packet][row(i)]), x);
+                    w.multiply(x, kPrimal ? sum_[i] : sum_dot_[i]);
+                }
             }
         }
     }
 
     __device__ void write(const Writer<kPrimal, kTangent>& to, int first_pixel, int first_filter) const {
-        const int m = first_pixel + thread_row(), channel = first_filter + thread_column() * kColumns;
 #pragma unroll
-        for (int i = 0; i < kRows; i++) to.write(m + kApart * i, channel, sum_[i], sum_dot_[i]);
+        for (int i = 0; i < kRows; i++)
+#pragma unroll
+            for (int quad = 0; quad < kQuads; quad++)
+                to.write(first_pixel + row(i), first_filter + column(quad), sum_[i][quad], sum_dot_[i][quad]);
     }
 
 private:
-    // Bits of the thread's number: row 1, 2, 3, 5; column 0, 4, 6, 7.
-    static __device__ int thread_row() {
+    // Bits of the thread's number: row 1, 2, 3, 5 and, of 32, 6; column 0, 4, the others.
+    static __device__ int row(int i) {
         const int t = int(threadIdx.x);
-        return (t >> 1 & 7) | (t >> 2 & 8);
+        return ((t >> 1 & 7) | (t >> 2 & (Shape::kBoth ? 8 : 24))) + kApart * i;
     }
-    static __device__ int thread_column() {
+    static __device__ int column(int quad) {
         const int t = int(threadIdx.x);
-        return (t & 1) | (t >> 3 & 2) | (t >> 4 & 12);
+        return ((t & 1) | (t >> 3 & 2) | (Shape::kBoth ? t >> 4 & 12 : t >> 5 & 4)) * kBlock + 32 * quad;
     }
 
-    Floats<kColumns> sum_[kRows] = {}, sum_dot_[kRows] = {};
+    // One packet of the weights of a thread's channels.
+    class Columns {
+    public:
+        __device__ explicit Columns(const float (&w)[Shape::kFilters][kBlock]) {
+#pragma unroll
+            for (int j = 0; j < kQuads * kBlock; j++) {
+                float lanes[kBlock];
+                split(ld4(w[column(j / kBlock) + j % kBlock]), lanes);
+                for (int lane = 0; lane < kBlock; lane++) w_[lane][j] = lanes[lane];
+            }
+        }
+        __device__ void multiply(const float (&x)[kBlock], Floats<kBlock> (&sum)[kQuads]) const {
+#pragma unroll
+            for (int lane = 0; lane < kBlock; lane++)
+#pragma unroll
+                for (int j = 0; j < kQuads * kBlock; j++)
+                    sum[j / kBlock].at[j % kBlock] = fmaf(x[lane], w_[lane][j], sum[j / kBlock].at[j % kBlock]);
+        }
+
+    private:
+        float w_[kBlock][kQuads * kBlock];  // [lane][channel]
+    };
+
+    Floats<kBlock> sum_[kRows][kQuads] = {}, sum_dot_[kRows][kQuads] = {};
 };
 
 template <Precision kPrecision, bool kPrimal, bool kTangent>
@@ -255,16 +279,16 @@ constexpr int kBlocksTogether = kTangent &&
 template <Precision kPrecision, bool kPrimal, bool kTangent, bool kBackward>
 __global__ void __launch_bounds__(kBlockThreads, kBlocksTogether<kPrecision, kPrimal, kTangent>)
     conv2d_kernel(Conv2d c, Planes planes, ConvOperands p) {
-    using Shape = tile::Shape<kPrecision>;
-    constexpr int kSources = kTangent ? 2 : 1, kStages = Shape::kStages, kAhead = kStages - 1;
-    Shared<Shape, kSources>& s = shared<Shared<Shape, kSources>>();
+    using Shape = tile::Shape<kPrecision, kPrimal, kTangent>;
+    constexpr int kStages = Shape::kStages, kAhead = kStages - 1;
+    Shared<Shape>& s = shared<Shared<Shape>>();
     const Walk walk = kBackward ? backward_walk(c, int(blockIdx.z)) : forward_walk(c);
     const int first_pixel = int(blockIdx.x) * Shape::kPixels, first_filter = int(blockIdx.y) * Shape::kFilters;
     if (first_pixel >= c.n * walk.rows * walk.columns) return;  // the whole block: this phase has fewer pixels
     const int packets = walk.taps_h * walk.taps_w * ceil_div(planes.source_blocks, Shape::kBlocks);
     const int steps = ceil_div(packets, Shape::kPackets);
 
-    Loader<Shape, kSources> loader(walk, planes, p, first_pixel, first_filter);
+    Loader<Shape> loader(walk, planes, p, first_pixel, first_filter);
     Product<kPrecision, kPrimal, kTangent> product;
     for (int step = 0; step < kAhead; step++) {
         if (step < steps) {
@@ -276,7 +300,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksTogether<kPrecision, kPr
     for (int step = 0; step < steps; step++) {
         ptx::copy_wait<kAhead - 1>();
         __syncthreads();  // this step's copies are here, and the stage that is filled next has been read
-        Stage<Shape, kSources>& next = s.stages[(step + kAhead) % kStages];
+        Stage<Shape>& next = s.stages[(step + kAhead) % kStages];
         const bool loads = step + kAhead < steps;
         if (loads) loader.load(next);
         ptx::copy_commit();
@@ -288,7 +312,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksTogether<kPrecision, kPr
 
 template <Precision kPrecision, bool kPrimal, bool kTangent, bool kBackward>
 void run(const Conv2d& c, const ConvOperands& p) {
-    using Shape = tile::Shape<kPrecision>;
+    using Shape = tile::Shape<kPrecision, kPrimal, kTangent>;
     const int in = blocks_of(c.ic), out = blocks_of(c.oc);
     const Planes planes =
         kBackward ? Planes{c.n, out, c.oh, c.ow, in, c.ih, c.iw} : Planes{c.n, in, c.ih, c.iw, out, c.oh, c.ow};
@@ -302,7 +326,7 @@ void run(const Conv2d& c, const ConvOperands& p) {
     const dim3 grid(unsigned(ceil_div(int64_t(c.n) * largest.rows * largest.columns, int64_t(Shape::kPixels))),
                     unsigned(ceil_div(filters, Shape::kFilters)), unsigned(kBackward ? c.stride * c.stride : 1));
     LQF_LAUNCH((conv2d_kernel<kPrecision, kPrimal, kTangent, kBackward>), grid, dim3(kBlockThreads),
-               sizeof(Shared < Shape, kTangent ? 2 : 1 >), stream(), c, planes, p);
+               sizeof(Shared<Shape>), stream(), c, planes, p);
 }
 
 }  // namespace tile

@@ -139,9 +139,12 @@ record Bound(
     return code.count("FFMA") + code.count("DFMA") + 8 * code.count("HMMA");
   }
 
-  /** FFMA of a step where its product is not unrolled, else 0: conv2d_tile.cuh, 8 x 4 x 16. */
+  /**
+   * FFMA of a step where its product is not unrolled, else 0: conv2d_tile.cuh, of a packet and
+   * source 8 x 8 x 4, of y and y_dot together 3 x 8 x 4 x 4; a step has four.
+   */
   private static int perStep(String label) {
-    return label.contains("conv2d_kernel<fp32") ? 512 * products(label) : 0;
+    return !label.contains("conv2d_kernel<fp32") ? 0 : products(label) == 3 ? 1536 : 1024;
   }
 
   /** A value is one product, a tangent two. */
@@ -174,8 +177,9 @@ record Bound(
     String[] flags = label.substring(label.indexOf('<') + 1).split("[,>]");
     int tangent = Integer.parseInt(flags[2]);
     int tensors = 1 + tangent + Integer.parseInt(flags[1]) + tangent;
-    int pixels = flags[0].equals("fp32") ? 128 : 256;
-    int depth = flags[0].equals("tf32") ? 8 : 16;
+    boolean isFp32 = flags[0].equals("fp32");
+    int pixels = isFp32 && products(label) == 3 ? 128 : 256;
+    int depth = flags[0].equals("tf32") || (isFp32 && products(label) == 2) ? 8 : 16;
     return tensors * pixels * 64 * 4 / (64 * 9 / (double) depth * 8) / card.dram;
   }
 
