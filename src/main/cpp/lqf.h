@@ -47,7 +47,7 @@ extern "C" {
 #define LQF_EXPAND 0
 #define LQF_REDUCE 1
 
-/* Of the products in convolutions; weight gradients, sums, vectors, factors and everything else are fp32 or double. */
+/* Of the products in convolutions; sums, vectors, factors and everything else are fp32 or double. */
 #define LQF_FP32 0
 #define LQF_TF32 1 /* 10 bits of fraction, on tensor cores: "cuda" from compute capability 8.0 on */
 #define LQF_BF16 2 /* 7 bits of fraction, likewise */

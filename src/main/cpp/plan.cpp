@@ -675,8 +675,8 @@ void Plan::jacobian(float* rows) {
         };
         if (walks <= Replays::kMost * Replays::kMostWalks)
             replay(kJacobian, nullptr, nullptr, rows, work, begin);
-        else
-            work();  // no graph of so many would be kept until it is used again
+        else  // no graph of so many would be kept until it is used again; their rows are 9 GB at least for ResNet-20's 272,000 parameters
+            work();
     }
 }
 

@@ -10,6 +10,7 @@ namespace lqf::gpu {
 namespace {
 
 constexpr int kMinMajor = 7, kMinMinor = 5;  // compute capability
+constexpr double kMinGigabytes = 1;          // of which the driver's context takes about half
 
 #ifdef __CUDACC__
 constexpr const char* kName = "cuda";
@@ -45,16 +46,23 @@ Device::Device() {
     if (counted == cudaErrorNoDevice || (counted == cudaSuccess && count == 0))
         unavailable("the NVIDIA driver finds no GPU; nvidia-smi lists those that it knows");
     if (counted != cudaSuccess) unavailable(std::string("the NVIDIA driver answers: ") + cudaGetErrorString(counted));
-    CUDA_CHECK(cudaSetDevice(0));
+    if (const cudaError_t opened = cudaSetDevice(0))
+        unavailable(std::string("the GPU does not open, the NVIDIA driver answers: ") + cudaGetErrorString(opened) +
+                    "; nvidia-smi lists who uses it");
     CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
     const std::string capability = std::to_string(properties.major) + "." + std::to_string(properties.minor);
     if (properties.major < kMinMajor || (properties.major == kMinMajor && properties.minor < kMinMinor))
         unavailable(std::string(properties.name) + " has compute capability " + capability + ", needed is " +
                     std::to_string(kMinMajor) + "." + std::to_string(kMinMinor) + " or newer; use device cpu");
     char text[400];
+    const double gigabytes = double(properties.totalGlobalMem) / 1e9;
+    if (gigabytes < kMinGigabytes) {
+        std::snprintf(text, sizeof text, "%s has %.1f GB of memory, needed is %.0f GB or more; use device cpu",
+                      properties.name, gigabytes, kMinGigabytes);
+        unavailable(text);
+    }
     std::snprintf(text, sizeof text, "%s, compute capability %s, %d multiprocessors, %.1f GB, CUDA %s", properties.name,
-                  capability.c_str(), properties.multiProcessorCount, double(properties.totalGlobalMem) / 1e9,
-                  version_text(driver).c_str());
+                  capability.c_str(), properties.multiProcessorCount, gigabytes, version_text(driver).c_str());
     description = text;
 }
 

@@ -37,7 +37,8 @@ const Card& card() {
     const std::string device = device_setting();
     for (const Card& card : kCards)
         if (device == card.name) return card;
-    throw std::runtime_error("LQF_EMULATOR_DEVICE is " + device + ", expected no-driver, old-driver, none or sm_NN");
+    throw std::runtime_error("LQF_EMULATOR_DEVICE is " + device +
+                             ", expected no-driver, old-driver, none, taken or sm_NN");
 }
 
 size_t capacity() {
@@ -152,7 +153,10 @@ cudaError_t cudaGetDeviceCount(int* count) {
     return cudaSuccess;
 }
 
-cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidValue; }
+cudaError_t cudaSetDevice(int device) {
+    if (device_setting() == "taken") return cudaErrorMemoryAllocation;  // others have all of its memory
+    return device == 0 ? cudaSuccess : cudaErrorInvalidValue;
+}
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
     std::snprintf(properties->name, sizeof properties->name, "emulated %s", card().name);

@@ -2,7 +2,8 @@
 //
 // A kernel's fault comes out of the call that ran it, as a std::runtime_error. Device memory is host memory filled with NaN.
 //   LQF_EMULATOR_DEVICE   sm_75, sm_80, sm_86 (default), sm_89, sm_90, sm_100, sm_120: capability and shared memory of such a card;
-//                         sm_70: a card that is too old; none: no card; no-driver; old-driver: one older than the runtime
+//                         sm_70: a card that is too old; taken: one whose memory others have; none: no card; no-driver;
+//                         old-driver: one older than the runtime
 //   LQF_EMULATOR_MEMORY   bytes of device memory (default: 64 GiB, more than a test asks for)
 //   LQF_EMULATOR_STREAMS  when the work of streams is done (streams.cpp): now (default), late, copies-first, kernels-first,
 //                         random

@@ -4,7 +4,7 @@ import java.util.Locale;
 import org.lqf.binding.Lqf;
 
 /**
- * Of the products in convolutions, those of weight gradients excepted. Sums, vectors, factors and
+ * Of the products in convolutions, forward, tangent and both gradients. Sums, vectors, factors and
  * everything else are single or double precision always.
  */
 public enum Precision {

@@ -100,7 +100,11 @@ class DeviceChoiceTest {
                 natives + File.pathSeparator + System.getProperty("java.class.path"),
                 Child.class.getName())
             .redirectError(errors.toFile());
-    builder.environment().put("LQF_EMULATOR_DEVICE", simulated);
+    String[] card = simulated.split(" ", 2); // and bytes of its memory
+    builder.environment().put("LQF_EMULATOR_DEVICE", card[0]);
+    if (card.length > 1) {
+      builder.environment().put("LQF_EMULATOR_MEMORY", card[1]);
+    }
     Process child = builder.start();
     String out = new String(child.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertTrue(child.waitFor(1, TimeUnit.MINUTES));
@@ -167,7 +171,18 @@ class DeviceChoiceTest {
             "old card",
             Optional.of(library),
             "sm_70",
-            "emulated sm_70 has compute capability 7.0, needed is 7.5 or newer; use device cpu"));
+            "emulated sm_70 has compute capability 7.0, needed is 7.5 or newer; use device cpu"),
+        Arguments.of(
+            "small card",
+            Optional.of(library),
+            "sm_80 600000000",
+            "emulated sm_80 has 0.6 GB of memory, needed is 1 GB or more; use device cpu"),
+        Arguments.of(
+            "card without free memory",
+            Optional.of(library),
+            "taken",
+            "the GPU does not open, the NVIDIA driver answers: out of memory; nvidia-smi lists who "
+                + "uses it"));
   }
 
   @ParameterizedTest(name = "{0}")
