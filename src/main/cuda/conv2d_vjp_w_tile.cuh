@@ -28,10 +28,9 @@ class Loader {
 
 public:
     __device__ Loader(const Conv2d& c, const float* x, const float* y_bar, int first_filter, int first_patch)
-        : c_(c), x_(x), y_bar_(y_bar), slot_(int(threadIdx.x) % Shape::kPixels) {
-        row_ = slot_ / c.ow, column_ = slot_ % c.ow, pixel_ = slot_;
+        : c_(c), x_(x), y_bar_(y_bar), filter_(first_filter), slot_(int(threadIdx.x) % Shape::kPixels) {
+        row_ = slot_ / c.ow, column_ = slot_ % c.ow;
         row_step_ = Shape::kPixels / c.ow, column_step_ = Shape::kPixels % c.ow;
-        filter_ = first_filter;
 #pragma unroll
         for (int i = 0; i < kPatches; i++) {
             const int quad = first_patch + quad_of(i), tap = quad / blocks_of(c.ic);
@@ -49,7 +48,7 @@ public:
             for (int i = 0; i < kFilters; i++) {
                 const int filter = filter_ + quad_of(i);
                 const bool there = inside && filter < blocks_of(c_.oc);
-                const int offset = there ? (filter * c_.oh * c_.ow + pixel_) * kBlock : 0;
+                const int offset = there ? ((filter * c_.oh + row_) * c_.ow + column_) * kBlock : 0;
                 copy(stage.y_bar[slot_][word_of(i)], passing_y_bar_[i], y_bar_ + offset, there);
             }
 #pragma unroll
@@ -61,7 +60,6 @@ public:
             copy(stage.x[slot_][word_of(i)], passing_x_[item], x_ + offset, there);
         }
         if (part + 1 < Shape::kParts) return;
-        pixel_ += Shape::kPixels;
         row_ += row_step_;
         column_ += column_step_;
         if (column_ >= c_.ow) {
@@ -103,7 +101,7 @@ private:
 
     const Conv2d& c_;
     const float *x_, *y_bar_;
-    int slot_, row_, column_, pixel_, row_step_, column_step_, filter_;
+    int filter_, slot_, row_, column_, row_step_, column_step_;
     int block_[kPatches], tap_row_[kPatches], tap_column_[kPatches];
     float4 passing_y_bar_[kFilters], passing_x_[kPartPatches];
 };
@@ -161,7 +159,7 @@ __global__ void __launch_bounds__(kBlockThreads, kPrecision == Precision::kFp32 
     Shared& s = shared<Shared>();
     const int64_t image = blockIdx.z;
     const int first_patch = int(blockIdx.x) * Shape::kPatchQuads, first_filter = int(blockIdx.y) * Shape::kFilterQuads;
-    const int steps = ceil_div(c.oh * c.ow, Shape::kPixels), quads = c.kh * c.kw * blocks_of(c.ic);
+    const int steps = ceil_div(c.oh * c.ow, Shape::kPixels);
     Loader<Shape> loader(c, x + image * padded_channels(c.ic) * c.ih * c.iw,
                          y_bar + image * padded_channels(c.oc) * c.oh * c.ow, first_filter, first_patch);
     Product<kPrecision> product;
@@ -187,6 +185,7 @@ __global__ void __launch_bounds__(kBlockThreads, kPrecision == Precision::kFp32 
         }
         ptx::copy_commit();
     }
+    const int quads = c.kh * c.kw * blocks_of(c.ic);
     product.write(Sums{sums + image * c.oc * quads * kBlock, c.oc, quads}, first_filter * kBlock, first_patch);
 }
 
