@@ -154,6 +154,26 @@ TEST_CASE("the bits do not depend on the order of threads, the arrival of copies
             }
 }
 
+TEST_CASE("on tensor cores the bits do not depend on the order of threads or the arrival of copies") {
+    for (const int precision : {LQF_TF32, LQF_BF16}) {
+        CAPTURE(precision);
+        auto results = [&] {
+            EmulatedEngine e;
+            OK(lqf_engine_set_precision(&e.engine, precision));
+            return e.results();
+        };
+        const Floats expected = results();
+        CHECK(!same_bits(expected, EmulatedEngine().results()));
+        for (const char* order : {"forward", "reversed", "random"})
+            for (const char* copies : {"late", "early"}) {
+                CAPTURE(order);
+                CAPTURE(copies);
+                const Setting a("LQF_EMULATOR_ORDER", order), b("LQF_EMULATOR_COPIES", copies);
+                CHECK(same_bits(results(), expected));
+            }
+    }
+}
+
 TEST_CASE("without memory on the device an error says how much there is, and the engine goes on") {
     EmulatedEngine e;
     const Floats expected = e.results();

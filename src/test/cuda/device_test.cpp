@@ -236,6 +236,27 @@ void check(const std::vector<Floats>& values, const std::vector<Floats>& truth, 
     }
 }
 
+#ifdef LQF_EMULATOR_CHECKED
+// Lanes of the convolutions' loads and stores never meet in a bank; matrix products' transposed stores do, two at a time; what latency limits
+// may.
+void check_banks() {
+    const std::map<std::string, double> latency_bound{
+        {"diagonal_kernel", 1.4}, {"invert_diagonal_kernel", 1.7}, {"solve_kernel", 1.45}};
+    int convolutions = 0;
+    for (const auto& [kernel, use] : lqf::emulator::take_bank_uses()) {
+        CAPTURE(kernel);
+        CAPTURE(use.passes);
+        CAPTURE(use.ideal);
+        const bool convolution = kernel.find("conv2d_kernel") != kernel.npos || kernel.find("image_sums_kernel") == 0;
+        convolutions += convolution && use.ideal > 0;
+        const auto known = latency_bound.find(kernel);
+        const double most = convolution ? 1 : known == latency_bound.end() ? 1.1 : known->second;
+        CHECK(double(use.passes) <= most * double(use.ideal));
+    }
+    CHECK(convolutions == 2);
+}
+#endif
+
 }  // namespace
 
 TEST_CASE("the device computes what the reference computes") {
@@ -247,5 +268,6 @@ TEST_CASE("the device computes what the reference computes") {
     check(linear_maps(device_ops(), LQF_BF16), verbs, 3e-2);
 #ifdef LQF_EMULATOR_CHECKED
     for (const std::string& finding : lqf::emulator::take_findings()) FAIL_CHECK(finding);
+    check_banks();
 #endif
 }

@@ -17,6 +17,7 @@
 #include <set>
 #include <vector>
 
+#include "banks.h"
 #include "emulator/hooks.h"
 #include "gpu.cuh"
 
@@ -57,6 +58,8 @@ struct Checker {
     std::vector<std::array<uint16_t, 32>> clocks;
     std::set<std::string> findings;
     std::vector<std::string> texts;
+    Banks banks;  // of the first block of a launch
+    std::map<std::string, BankUse> bank_uses;
 };
 
 Checker& checker() {
@@ -131,7 +134,7 @@ void touch_cell(Memory& memory, uintptr_t address, uint8_t bytes, bool writes, c
     }
 }
 
-void touch(const void* memory, size_t bytes, bool writes, const void* place) {
+void watch(const void* memory, size_t bytes, bool writes, const void* place) {
     if (!current.on_device) return;
     uintptr_t address = reinterpret_cast<uintptr_t>(memory);
     Memory* known = memory_of(address);
@@ -144,6 +147,14 @@ void touch(const void* memory, size_t bytes, bool writes, const void* place) {
         touch_cell(*known, address, uint8_t(((1u << count) - 1) << first), writes, place);
         address += count;
     }
+}
+
+void touch(const void* memory, size_t bytes, bool writes, const void* place) {
+    Checker& c = checker();
+    const uintptr_t address = reinterpret_cast<uintptr_t>(memory);
+    if (current.on_device && c.block == 0 && contains(c.shared, address))
+        c.banks.access(current.linear, place, address - c.shared.begin, bytes);
+    watch(memory, bytes, writes, place);
 }
 
 void reset(Memory& memory, uintptr_t begin, size_t bytes) {
@@ -169,6 +180,12 @@ std::vector<std::string> take_findings() {
     return texts;
 }
 
+std::map<std::string, BankUse> take_bank_uses() {
+    std::map<std::string, BankUse> uses;
+    uses.swap(checker().bank_uses);
+    return uses;
+}
+
 // ---- what the machine tells -------------------------------------------------------------------------------------------------------
 
 void hook_launch(const char* kernel, uint64_t) {
@@ -187,7 +204,10 @@ void hook_block(uint3 block, unsigned threads) {
     for (unsigned t = 0; t < threads; t++) c.clocks[t][t % 32] = 1;
 }
 
-void hook_block_end() {}
+void hook_block_end() {
+    Checker& c = checker();
+    if (c.block == 0) c.banks.end_block(c.bank_uses[c.kernel]);
+}
 void hook_map_shared(unsigned char* memory, size_t bytes) {
     reset(checker().shared, reinterpret_cast<uintptr_t>(memory), bytes);
 }
@@ -211,14 +231,14 @@ void hook_warp(unsigned warp, unsigned mask, WarpOp op) {
 
 void hook_copy(void* shared, unsigned bytes, const void* global, unsigned source_bytes) {
     each_cell(shared, bytes, [](Cell& cell) { cell.pending = false; });
-    static const char place[] = "cp.async";
+    static const char place[] = "cp.async";  // NOTE: that arrives, so that banks count it once
     touch(global, source_bytes, false, place);
     touch(shared, bytes, true, place);
 }
 
 void hook_copy_pending(void* shared, unsigned bytes) {
     static const char place[] = "cp.async";
-    touch(shared, bytes, true, place);
+    watch(shared, bytes, true, place);
     each_cell(shared, bytes, [](Cell& cell) { cell.pending = true; });
 }
 

@@ -8,6 +8,8 @@ import java.util.Random;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
+import org.lqf.engine.Precision;
+import org.lqf.engine.Winograd;
 import org.lqf.model.Backbone;
 import org.lqf.model.InputSpec;
 import org.lqf.model.Layer;
@@ -38,6 +40,12 @@ public final class OneLayer implements AutoCloseable {
    * @param layer its input has the channels and the side of the shape
    */
   public OneLayer(String device, int threads, LayerShape shape, Layer layer) throws IOException {
+    this(device, threads, Precision.FP32, shape, layer);
+  }
+
+  /** The same in a precision that the device has. */
+  public OneLayer(String device, int threads, Precision precision, LayerShape shape, Layer layer)
+      throws IOException {
     boolean first = shape.channels() == 3;
     List<Node> nodes = new ArrayList<>();
     String x = Node.INPUT;
@@ -62,7 +70,7 @@ public final class OneLayer implements AutoCloseable {
         new InputSpec(channels, shape.side(), shape.side(), new float[channels], ones(channels));
     String output = nodes.get(nodes.size() - 1).name();
     Backbone backbone = new Backbone("one layer", input, nodes, output, output, List.of(), w0);
-    engine = Engine.open(device, threads);
+    engine = Engine.open(device, threads, Winograd.F2, precision);
     plan = engine.compile(backbone, IMAGES);
     images = normal(random, IMAGES * input.shape().size());
     delta = engine.vector(normal(random, w0.length));

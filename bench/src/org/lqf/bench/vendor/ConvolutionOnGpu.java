@@ -7,6 +7,7 @@ import org.lqf.bench.LayerShape;
 import org.lqf.bench.OneLayer;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
+import org.lqf.engine.Precision;
 import org.lqf.model.Layer;
 import org.lqf.model.Shape;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -24,9 +25,9 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * Our convolution beside cuDNN's, fp32, µs a batch until the device is done. Ours is a plan of one
- * layer ({@link OneLayer}: import, widening and mean are counted as its time); vjp is both
- * cotangents.
+ * Our convolution beside cuDNN's, µs a batch until the device is done. Ours is a plan of one layer
+ * ({@link OneLayer}: import, widening and mean are counted as its time); vjp is both cotangents. Of
+ * bf16 cuDNN has nothing for tensors of floats: there ours stands alone.
  */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
@@ -49,6 +50,8 @@ public class ConvolutionOnGpu {
   })
   public String shape;
 
+  @Param public Precision precision;
+
   private OneLayer layer;
   private Engine engine;
   private Vendor vendor;
@@ -63,8 +66,8 @@ public class ConvolutionOnGpu {
     Layer.Conv2d conv = s.convolution();
     engine = Engine.open("cuda", 1);
     vendor = new Vendor(engine);
-    layer = new OneLayer("cuda", 1, s, conv);
-    cudnn = new CudnnConvolution(vendor, conv, s.side(), OneLayer.IMAGES);
+    layer = new OneLayer("cuda", 1, precision, s, conv);
+    cudnn = new CudnnConvolution(vendor, precision, conv, s.side(), OneLayer.IMAGES);
     Shape out = conv.outputShape(List.of(new Shape(s.channels(), s.side(), s.side())));
     x = engine.vector((long) OneLayer.IMAGES * s.inputSize()).fill(1);
     y = engine.vector((long) OneLayer.IMAGES * out.size()).fill(1);

@@ -2,6 +2,7 @@ package org.lqf.bench.vendor;
 
 import static org.bytedeco.cuda.global.cudnn.CUDNN_CROSS_CORRELATION;
 import static org.bytedeco.cuda.global.cudnn.CUDNN_DATA_FLOAT;
+import static org.bytedeco.cuda.global.cudnn.CUDNN_DEFAULT_MATH;
 import static org.bytedeco.cuda.global.cudnn.CUDNN_FMA_MATH;
 import static org.bytedeco.cuda.global.cudnn.CUDNN_TENSOR_NCHW;
 import static org.bytedeco.cuda.global.cudnn.cudnnConvolutionBackwardData;
@@ -31,6 +32,7 @@ import org.bytedeco.cuda.cudnn.cudnnTensorStruct;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.Pointer;
 import org.lqf.engine.DeviceVector;
+import org.lqf.engine.Precision;
 import org.lqf.model.Layer;
 import org.lqf.model.Shape;
 
@@ -61,9 +63,10 @@ public final class CudnnConvolution implements AutoCloseable {
   /**
    * Of n images [inChannels, side, side].
    *
+   * @param precision fp32, else cuDNN may take tf32
    * @param conv its input has that side
    */
-  public CudnnConvolution(Vendor vendor, Layer.Conv2d conv, int side, int n) {
+  public CudnnConvolution(Vendor vendor, Precision precision, Layer.Conv2d conv, int side, int n) {
     this.vendor = vendor;
     Shape y = conv.outputShape(List.of(new Shape(conv.inChannels(), side, side)));
     Vendor.check("cudnnCreateTensorDescriptor", cudnnCreateTensorDescriptor(input));
@@ -95,7 +98,9 @@ public final class CudnnConvolution implements AutoCloseable {
         cudnnSetConvolution2dDescriptor(
             convolution, pad, pad, stride, stride, 1, 1, CUDNN_CROSS_CORRELATION, fp32));
     Vendor.check(
-        "cudnnSetConvolutionMathType", cudnnSetConvolutionMathType(convolution, CUDNN_FMA_MATH));
+        "cudnnSetConvolutionMathType",
+        cudnnSetConvolutionMathType(
+            convolution, precision == Precision.FP32 ? CUDNN_FMA_MATH : CUDNN_DEFAULT_MATH));
 
     int[] found = new int[1];
     cudnnConvolutionFwdAlgoPerf_t f = new cudnnConvolutionFwdAlgoPerf_t(1);

@@ -1,5 +1,12 @@
 package org.lqf.bench.vendor;
 
+import static org.bytedeco.cuda.global.cudart.cudaMemcpyAsync;
+import static org.bytedeco.cuda.global.cudart.cudaMemcpyDeviceToHost;
+import static org.bytedeco.cuda.global.cudart.cudaMemcpyHostToDevice;
+import static org.bytedeco.cuda.global.cudart.cudaStreamCreate;
+import static org.bytedeco.cuda.global.cudart.cudaStreamDestroy;
+import static org.bytedeco.cuda.global.cudart.cudaStreamSynchronize;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -10,13 +17,19 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import org.bytedeco.cuda.cudart.CUstream_st;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.Pointer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.lqf.engine.DeviceBuffer;
+import org.lqf.engine.DeviceStream;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
+import org.lqf.engine.Precision;
 import org.lqf.engine.SymmetricMatrix;
 import org.lqf.model.Backbone;
 import org.lqf.model.InputSpec;
@@ -125,7 +138,7 @@ class VendorParityTest {
 
     try (Engine engine = Engine.open("cuda", 1);
         Vendor vendor = new Vendor(engine);
-        CudnnConvolution cudnn = new CudnnConvolution(vendor, conv, side, IMAGES);
+        CudnnConvolution cudnn = new CudnnConvolution(vendor, Precision.FP32, conv, side, IMAGES);
         Plan plan = engine.compile(net, IMAGES);
         DeviceVector outputs = engine.vector((long) IMAGES * out);
         DeviceVector ubar = engine.vector(u);
@@ -173,6 +186,52 @@ class VendorParityTest {
       System.arraycopy(ours, widen.weightOffset(), ourWiden, 0, channels);
       assertClose(theirWiden, ourWiden, 1e-5);
     }
+  }
+
+  /** What a service does that has its stream and its buffers through the presets. */
+  @Test
+  void aStreamAndBuffersOfThePresetsServeAPlan() {
+    requireCard();
+    Backbone net = network(new Layer.Conv2d(4, 8, 3, 3, 1, 1), 9);
+    float[] images = normals(IMAGES * net.input().shape().size(), 6);
+    float[] expected = new float[IMAGES * net.outputShape().size()];
+    FloatPointer read = new FloatPointer((long) expected.length);
+    CUstream_st stream = new CUstream_st();
+    Vendor.check("cudaStreamCreate", cudaStreamCreate(stream));
+    Pointer theirImages = Vendor.allocate(bytes(images.length));
+    Pointer theirScores = Vendor.allocate(bytes(expected.length));
+    Vendor.check(
+        "cudaMemcpyAsync",
+        cudaMemcpyAsync(
+            theirImages,
+            new FloatPointer(images),
+            bytes(images.length),
+            cudaMemcpyHostToDevice,
+            stream));
+    try (Engine engine = Engine.open("cuda", DeviceStream.of(stream.address()), Precision.FP32);
+        Plan plan = engine.compile(net, IMAGES);
+        DeviceVector delta = engine.vector(normals((int) net.parameters(), 7));
+        DeviceVector x = engine.vector(DeviceBuffer.of(theirImages.address(), images.length));
+        DeviceVector scores =
+            engine.vector(DeviceBuffer.of(theirScores.address(), expected.length))) {
+      plan.predict(delta, images, IMAGES, expected);
+      plan.predict(delta, x, IMAGES, scores);
+      Vendor.check(
+          "cudaMemcpyAsync",
+          cudaMemcpyAsync(
+              read, theirScores, bytes(expected.length), cudaMemcpyDeviceToHost, stream));
+      Vendor.check("cudaStreamSynchronize", cudaStreamSynchronize(stream));
+    }
+    float[] actual = new float[expected.length];
+    read.get(actual);
+    assertArrayEquals(expected, actual);
+    Vendor.free(theirImages);
+    Vendor.free(theirScores);
+    Vendor.check("cudaStreamDestroy", cudaStreamDestroy(stream));
+  }
+
+  private static long bytes(int floats) {
+    return (long) floats * Float.BYTES;
   }
 
   @Test
