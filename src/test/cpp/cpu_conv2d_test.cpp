@@ -36,7 +36,7 @@ std::vector<Conv2d> awkward_shapes() {
         conv(2, 3, 5, 5, 40, 5, 5, 2, 0),
         conv(2, 48, 11, 9, 33, 3, 3, 1, 0),
         conv(1, 20, 6, 7, 64, 3, 3, 1, 2),
-        // Channels that come in pairs of blocks, as the matrix unit takes them: by bands and pixel by pixel, and by tiles.
+        // Channels in whole blocks, as the matrix unit takes them: by bands and pixel by pixel, and by tiles.
         conv(2, 32, 9, 7, 64, 3, 3, 2, 1),
         conv(3, 64, 5, 5, 32, 1, 1, 1, 0),
         conv(2, 64, 6, 9, 96, 1, 1, 2, 0),
@@ -45,6 +45,9 @@ std::vector<Conv2d> awkward_shapes() {
         conv(1, 32, 3, 300, 32, 3, 2, 1, 1),
         conv(2, 128, 15, 17, 32, 3, 3, 1, 1),
         conv(1, 64, 30, 29, 64, 3, 3, 1, 0),
+        conv(2, 48, 9, 8, 80, 3, 3, 1, 1),
+        conv(1, 16, 21, 40, 16, 3, 3, 1, 1),
+        conv(2, 80, 5, 6, 16, 1, 1, 1, 0),
     };
 }
 

@@ -9,6 +9,7 @@ import static org.lqf.engine.Numbers.assertClose;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
@@ -148,6 +149,22 @@ class SolversGoldenTest {
       double[] losses = GoldenProblem.doubles("losses"); // at 0, at the optimum, …
       double left = (solution.certificate().loss() - losses[1]) / (losses[0] - losses[1]);
       assertTrue(left < 1e-3, () -> "part of the way that is left: " + left);
+    }
+  }
+
+  @Test
+  void aMeasuredRateThatIsTooLargeIsHalvedUntilTheLossFalls() throws IOException {
+    try (Engine engine = Engine.open("cpu", 2);
+        Plan plan = GoldenProblem.compile(engine);
+        LeastSquares problem = GoldenProblem.of(engine, plan, 1); // batches that differ the most
+        DeviceVector delta = engine.vector(plan.parameters())) {
+      Solution solution =
+          new Sgd(60, Double.NaN, 0.97).solve(problem, null, delta, Progress.NONE, Checkpoint.NONE);
+      double[] losses = solution.trace().stream().mapToDouble(Progress.Step::loss).toArray();
+      double most = Arrays.stream(losses).max().orElseThrow();
+      assertTrue(most > 4 * losses[0], () -> "the rate was not too large: " + most);
+      double end = solution.certificate().loss();
+      assertTrue(end < losses[0] / 4, () -> "loss " + end);
     }
   }
 
