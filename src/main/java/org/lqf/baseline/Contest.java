@@ -24,8 +24,10 @@ import org.lqf.solve.LargestEigenvalue;
 import org.lqf.solve.LeastSquares;
 import org.lqf.solve.Progress;
 import org.lqf.solve.Samples;
+import org.lqf.solve.SubsampledHessian;
 import org.lqf.tune.LinearProbe;
 import org.lqf.tune.LqfConfig;
+import org.lqf.tune.Macs;
 import org.lqf.tune.RowNorm;
 import org.lqf.tune.TrainingImages;
 import org.lqf.tune.TrainingListener;
@@ -203,8 +205,14 @@ public final class Contest implements AutoCloseable {
     try (LeastSquares problem = new LeastSquares(engine, plan, samples, ridge)) {
       if ((long) images.size() * plan.classes() > MOST_GRAM_SIDE) {
         LqfConfig defaults = LqfConfig.defaults();
-        new ConjugateGradient(defaults.tolerance(), defaults.iterations())
-            .solve(problem, null, delta, Progress.NONE, Checkpoint.NONE);
+        int part =
+            SubsampledHessian.size(
+                images.size(), plan.classes(), plan.parameters(), Macs.of(plan.backbone()));
+        try (SubsampledHessian hessian =
+            part == 0 ? null : SubsampledHessian.of(problem, part, Progress.NONE)) {
+          new ConjugateGradient(defaults.tolerance(), defaults.iterations())
+              .solve(problem, hessian, delta, Progress.NONE, Checkpoint.NONE);
+        }
       } else {
         GramSolver.solve(problem, delta, Progress.NONE);
       }

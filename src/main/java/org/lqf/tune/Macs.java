@@ -7,11 +7,11 @@ import org.lqf.model.ParameterBlock;
 import org.lqf.model.Shape;
 
 /** Multiply-adds of one forward pass of one image: weights times positions of each layer. */
-final class Macs {
+public final class Macs {
 
   private Macs() {}
 
-  static double of(Backbone network) {
+  public static double of(Backbone network) {
     Map<String, Shape> shapes = new HashMap<>(network.shapes());
     double sum = 0;
     for (ParameterBlock block : network.blocks()) {
