@@ -3,6 +3,7 @@
 
 #include "conv2d_weights.h"
 #include "cpu_ops.h"
+#include "digit_gradient.h"
 #include "outer_sum.h"
 #include "stage.h"
 #include "threads.h"
@@ -254,7 +255,10 @@ void add_bias_gradient(Threads& threads, const Conv2d& c, const float* y_bar, fl
 
 void conv2d_vjp_w(Threads& threads, const Conv2d& c, const float* x, const float* y_bar, float* w_bar, float* b_bar,
                   int64_t image_stride) {
-    Gradient(c, x, y_bar, w_bar, image_stride).run(threads);
+    if (suits_digit_gradient(c))
+        digit_gradient(threads, c, x, y_bar, w_bar, image_stride);
+    else
+        Gradient(c, x, y_bar, w_bar, image_stride).run(threads);
     add_bias_gradient(threads, c, y_bar, b_bar, image_stride);
 }
 

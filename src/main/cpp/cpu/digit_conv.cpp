@@ -12,7 +12,7 @@ constexpr int64_t kSums = 192 * 1024;  // of a task
 constexpr int kTasksPerThread = 3;
 
 // The digits of a panel of the weights, of two output blocks and so many steps, are in the first-level cache.
-constexpr int kPanelSteps = kMostDigitSteps;
+constexpr int kPanelSteps = 5;
 
 // The weights of an output block: taps of pairs of channel blocks.
 struct Steps {
@@ -98,7 +98,7 @@ private:
         const int64_t block_digits = cut_.steps.block();
         DigitProduct product{};
         product.steps = count;
-        product.right_group = block_digits;
+        product.right_group = block_digits, product.right_tile = kDigitsTile;
         product.sum_column = sum_block_;
         for (int block = first_block_; block < last_block_; block += 2) {
             // Then comes the next pair of blocks, or the next panel of the first one.

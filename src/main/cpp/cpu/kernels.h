@@ -129,7 +129,7 @@ struct HalvesProduct {
 // a right tile stand below each other. The digits of 16 rows, [3: high, middle, low][16][16], make a step of 32 of their floats: the first of
 // each pair is from one block of 16, the second from another.
 constexpr int64_t kDigitsTile = kBlock * kBlock, kDigitsStep = 3 * kDigitsTile;  // pairs
-constexpr int kMostDigitSteps = 5;
+constexpr int kMostDigitSteps = 16;
 
 // Lines of 16 floats.
 struct DigitLines {
@@ -145,7 +145,7 @@ struct DigitProduct {
     int steps;
     const uint32_t *left[kMostDigitSteps], *right[kMostDigitSteps];  // first line of each step's high digits
     int64_t left_group, right_group;  // pairs from a group of 16 rows or columns to the next
-    int64_t left_tile;                // from a tile of a step to the next; right tiles follow one another
+    int64_t left_tile, right_tile;    // from a tile of a step to the next
     int64_t right_next;  // from right to what is fetched meanwhile, of as many steps and columns; 0: nothing
     int rows;            // groups
     float* sum;          // [group of rows][16 rows][16 columns]

@@ -56,15 +56,15 @@ void write_digit_sums(const cpu::DigitOutput& given) {
 template <int ROWS>
 struct Tiles {
     const uint32_t *left, *right;
-    int64_t left_group, left_tile, right_group;
+    int64_t left_group, left_tile, right_group, right_tile;
 
     __attribute__((always_inline)) void load_left(int digit) const {
         _tile_loadd(4, left + digit * left_tile, kLine);
         if constexpr (ROWS > 1) _tile_loadd(5, left + digit * left_tile + left_group, kLine);
     }
     __attribute__((always_inline)) void load_right(int digit) const {
-        _tile_loadd(6, right + digit * cpu::kDigitsTile, kLine);
-        _tile_loadd(7, right + digit * cpu::kDigitsTile + right_group, kLine);
+        _tile_loadd(6, right + digit * right_tile, kLine);
+        _tile_loadd(7, right + digit * right_tile + right_group, kLine);
     }
     __attribute__((always_inline)) void multiply() const {
         _tile_dpbf16ps(0, 4, 6);
@@ -107,7 +107,8 @@ LQF_INLINE void multiply(const cpu::DigitProduct& p, int row, int fetch) {
             __builtin_prefetch(next, 0, 2);
             __builtin_prefetch(next + p.right_group, 0, 2);
         }
-        Tiles<ROWS>{p.left[i] + row * p.left_group, p.right[i], p.left_group, p.left_tile, p.right_group}.add_step();
+        Tiles<ROWS>{p.left[i] + row * p.left_group, p.right[i], p.left_group, p.left_tile, p.right_group, p.right_tile}
+            .add_step();
     }
     _tile_stored(0, sum, kLine);
     _tile_stored(1, beside, kLine);

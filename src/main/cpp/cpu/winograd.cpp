@@ -164,7 +164,7 @@ private:
         uint32_t* panel = digits + x_.count * left;
         DigitProduct product{};
         product.left_group = steps() * kDigitsStep, product.left_tile = kDigitsTile;
-        product.right_group = kPanelSteps * kDigitsStep;
+        product.right_group = kPanelSteps * kDigitsStep, product.right_tile = kDigitsTile;
         product.rows = groups_;
         product.sum_column = block_floats_;
         for (int block = first_block_; block < last_block_; block += 2) {
