@@ -106,7 +106,7 @@ final class TuneOptions {
   @Option(
       names = "--learning-rate",
       paramLabel = "X",
-      description = "Of sgd. Default: the largest that is stable, measured.")
+      description = "Of sgd. Default: measured, so that it is stable; halved if it is not.")
   private @Nullable Double rate;
 
   @Option(
