@@ -10,7 +10,7 @@ namespace lqf::cpu {
 namespace {
 
 constexpr int kPartBlocks =
-    4;  // input and output blocks of a part, at most: their digits are in the second-level cache
+    4;  // the most input and output blocks of a part: their digits are in the second-level cache
 constexpr int kTasksPerThread = 2;
 constexpr int kLines = 2 * kBlock;  // pixels of a step
 

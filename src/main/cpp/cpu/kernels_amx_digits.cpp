@@ -52,7 +52,7 @@ void write_digit_sums(const cpu::DigitOutput& given) {
     }
 }
 
-// Tiles 0 to 3 are sums, of one or two groups of rows by two of columns; 4 and 5 left, 6 and 7 right.
+// A step of one or two groups of rows by two of columns.
 template <int ROWS>
 struct Tiles {
     const uint32_t *left, *right;
@@ -66,22 +66,14 @@ struct Tiles {
         _tile_loadd(6, right + digit * right_tile, kLine);
         _tile_loadd(7, right + digit * right_tile + right_group, kLine);
     }
-    __attribute__((always_inline)) void multiply() const {
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(1, 4, 7);
-        if constexpr (ROWS > 1) {
-            _tile_dpbf16ps(2, 5, 6);
-            _tile_dpbf16ps(3, 5, 7);
-        }
-    }
     // The largest product last, the others so that few tiles are loaded.
     __attribute__((always_inline)) void add_step() const {
-        load_left(0), load_right(2), multiply();
-        load_right(1), multiply();
-        load_left(1), multiply();
-        load_right(0), multiply();
-        load_left(2), multiply();
-        load_left(0), multiply();
+        load_left(0), load_right(2), multiply_tiles<ROWS>();
+        load_right(1), multiply_tiles<ROWS>();
+        load_left(1), multiply_tiles<ROWS>();
+        load_right(0), multiply_tiles<ROWS>();
+        load_left(2), multiply_tiles<ROWS>();
+        load_left(0), multiply_tiles<ROWS>();
     }
 };
 
@@ -89,10 +81,7 @@ template <int ROWS>
 LQF_INLINE void multiply(const cpu::DigitProduct& p, int row, int fetch) {
     float *sum = p.sum + row * cpu::kDigitsTile, *beside = sum + p.sum_column;
     if (p.fresh) {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
+        zero_sums();
     } else {
         _tile_loadd(0, sum, kLine);
         _tile_loadd(1, beside, kLine);

@@ -48,14 +48,6 @@ void split_rows(const float* rows, int64_t row, int lanes, int length, bool righ
     }
 }
 
-// Tiles 0 to 3 += the products of two left tiles, 4 and 5, with two right ones, 6 and 7.
-LQF_INLINE void multiply_tiles() {
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-}
-
 // 32 x 32 sums over the tiles of a panel.
 LQF_INLINE void multiply_panel(const uint32_t* left, const uint32_t* right, int tiles, float* sum, int64_t sum_row,
                                bool fresh) {
@@ -63,10 +55,7 @@ LQF_INLINE void multiply_panel(const uint32_t* left, const uint32_t* right, int 
     const int64_t line = sum_row * int64_t(sizeof(float));
     float* lower = sum + cpu::kBlock * sum_row;
     if (fresh) {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
+        zero_sums();
     } else {
         _tile_loadd(0, sum, line);
         _tile_loadd(1, sum + cpu::kBlock, line);

@@ -19,5 +19,23 @@ struct alignas(64) TileShapes {
 };
 }  // namespace
 
+// Of two by two products: tiles 0 to 3 are sums, 4 and 5 left, 6 and 7 right.
+LQF_INLINE void zero_sums() {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+}
+
+template <int ROWS = 2>
+LQF_INLINE void multiply_tiles() {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    if constexpr (ROWS > 1) {
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+}
+
 }  // namespace lqf::amx
 #endif

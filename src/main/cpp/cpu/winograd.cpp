@@ -20,7 +20,7 @@ constexpr int64_t kPanel = 2 * kPanelSteps * kDigitsStep;
 
 constexpr int elements(int outputs) { return (outputs + 2) * (outputs + 2); }
 
-bool suits_digits(const TapConv& conv, int outputs) {
+bool has_digit_tiles(const TapConv& conv, int outputs) {
     const int channels = conv.in.channels;
     return kernels().multiply_digits && channels % (2 * kBlock) == 0 && conv.out.channels % (2 * kBlock) == 0 &&
            channels >= kDigitChannels[outputs / 4] &&
@@ -43,7 +43,7 @@ Cut cut_for(const TapConv& conv, int outputs, int inputs, int threads) {
         int64_t(elements(outputs)) * kBlock * (conv.in.blocks() * inputs + conv.out.blocks() * conv.outputs);
     const int64_t weights = int64_t(elements(outputs)) * conv.in.channels * conv.out.blocks() * kBlock * conv.sources;
     const bool streams = weights > kCachedWeights;
-    const bool digits = suits_digits(conv, outputs);  // then more tiles share what it takes to split the weights
+    const bool digits = has_digit_tiles(conv, outputs);  // then more tiles share what it takes to split the weights
     const int64_t tiles =
         std::max<int64_t>(streams || digits ? kLeastStreamedTiles : kLeastTiles, (digits ? 2 : 1) * kTaskFloats / tile);
     cut.units = int(std::clamp<int64_t>(tiles / cut.columns, 1, streams ? all : ceil_div(all, threads)));
@@ -65,7 +65,7 @@ public:
           outputs_(outputs),
           pad_(pad),
           cut_(cut),
-          digits_(suits_digits(conv, outputs)),
+          digits_(has_digit_tiles(conv, outputs)),
           x_(conv, &Source::x),
           w_(conv, &Source::w) {
         first_unit_ = int(index / cut.block_tasks) * cut.units;
