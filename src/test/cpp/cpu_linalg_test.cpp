@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <type_traits>
 
 #include "cpu_testing.h"
 
@@ -35,7 +36,140 @@ double distance_to_identity(int64_t side, const A& a, const B& b) {
 
 const int64_t kSides[] = {1, 2, 17, 128, 129, 300};
 
+// Rows of numbers in fixed point, in panels of 16, with their bytes.
+template <class T>
+struct FixedRows {
+    int64_t rows, columns;
+    int bytes;
+    std::vector<T> panels;
+    Doubles scales;
+    std::vector<uint32_t> left, right;
+
+    FixedRows(const Doubles& values, int64_t rows, int bytes)
+        : rows(rows),
+          columns(int64_t(values.size()) / rows),
+          bytes(bytes),
+          panels(values.size()),
+          scales(size_t(rows)),
+          left(size_t(rows / cpu::kBlock * group())),
+          right(left.size()) {
+        for (int64_t i = 0; i < rows; ++i)
+            for (int64_t k = 0; k < columns; ++k) panels[size_t(at(i, k))] = T(values[size_t(i * columns + k)]);
+        for (int64_t i = 0; i < rows; i += cpu::kBlock) {
+            const cpu::ByteLines<T> lines{&panels[size_t(i * columns)],
+                                          int(columns),
+                                          bytes,
+                                          &scales[size_t(i)],
+                                          &right[size_t(i / cpu::kBlock * group())],
+                                          &left[size_t(i / cpu::kBlock * group())]};
+            if constexpr (std::is_same_v<T, float>)
+                cpu::kernels().split_bytes(lines);
+            else
+                cpu::kernels().split_bytes_double(lines);
+        }
+    }
+    int steps() const { return int((columns + cpu::kByteDepth - 1) / cpu::kByteDepth); }
+    int64_t group() const { return steps() * bytes * cpu::kBytesTile; }
+    int64_t at(int64_t row, int64_t column) const {
+        return (row / cpu::kBlock * columns + column) * cpu::kBlock + row % cpu::kBlock;
+    }
+    double operator()(int64_t row, int64_t column) const { return double(panels[size_t(at(row, column))]); }
+    double largest(int64_t row) const {
+        double most = 0;
+        for (int64_t k = 0; k < columns; ++k) most = std::max(most, std::abs((*this)(row, k)));
+        return most;
+    }
+};
+
+// c [panel][column][16], from c on.
+template <class T>
+std::vector<T> product(const FixedRows<T>& a, const FixedRows<T>& b, std::vector<T> c, bool lower,
+                       bool triangle = false, bool upper = false) {
+    cpu::ByteProduct<T> p{};
+    p.bytes = a.bytes, p.steps = a.steps();
+    p.rows = int(a.rows), p.columns = int(b.rows);
+    p.left = p.next_left = b.left.data(), p.left_group = b.group(), p.left_scale = b.scales.data();
+    p.right = p.next_right = a.right.data(), p.right_group = a.group(), p.right_scale = a.scales.data();
+    p.c = c.data(), p.c_panel = b.rows * cpu::kBlock;
+    p.lower = lower, p.triangle = triangle, p.upper = upper;
+    if constexpr (std::is_same_v<T, float>)
+        cpu::kernels().multiply_bytes(p);
+    else
+        cpu::kernels().multiply_bytes_double(p);
+    return c;
+}
+
+// What a product leaves out is at most bytes * 2^(4 - 8 bytes) of that of the largest numbers of its rows; terms: how often that adds up in a sum.
+template <class T>
+void check_products(const Doubles& left, const Doubles& right, int64_t rows, int64_t columns, int bytes, double terms) {
+    const FixedRows<T> a(left, rows, bytes), b(right, columns, bytes);
+    for (bool lower : {false, true}) {
+        if (lower && rows != columns) continue;
+        const std::vector<T> before(size_t(rows * columns), T(0.5)), c = product(a, b, before, lower);
+        for (int64_t i = 0; i < rows; ++i)
+            for (int64_t j = 0; j < columns; ++j) {
+                const double got = double(c[size_t((i / cpu::kBlock * columns + j) * cpu::kBlock + i % cpu::kBlock)]);
+                if (lower && i / cpu::kBlock < j / cpu::kBlock) {
+                    CHECK(got == 0.5);
+                    continue;
+                }
+                double expected = 0.5, sizes = 0.5;
+                for (int64_t k = 0; k < a.columns; ++k)
+                    expected += a(i, k) * b(j, k), sizes += std::abs(a(i, k) * b(j, k));
+                const double bound = std::ldexp(terms * bytes * a.largest(i) * b.largest(j), 4 - 8 * bytes) +
+                                     4 * sizes * (std::is_same_v<T, float> ? 0x1p-24 : 0x1p-50);
+                if (!(std::abs(got - expected) <= bound)) FAIL(i << ", " << j << ": " << got << ", not " << expected);
+            }
+    }
+}
+
 }  // namespace
+
+TEST_CASE("cpu products in fixed point are as exact as their bytes") {
+    each_isa([&] {
+        if (!cpu::kernels().multiply_bytes) return;
+        for (auto [rows, columns, depth] : {std::tuple{16, 16, 1}, {16, 48, 16}, {48, 32, 80}, {64, 64, 192}}) {
+            const Floats a = normals(size_t(rows) * depth, 21), b = normals(size_t(columns) * depth, 22);
+            Doubles left(a.begin(), a.end()), right(b.begin(), b.end());
+            for (size_t i = 0; i < left.size(); ++i)  // rows of many sizes, one of them of zeros
+                left[i] *= i / depth == 3 ? 0 : std::ldexp(1.0, int(i / depth % 40) - 20);
+            check_products<float>(left, right, rows, columns, 4, std::sqrt(depth));
+            for (int bytes : {4, 5, 6}) check_products<double>(left, right, rows, columns, bytes, std::sqrt(depth));
+        }
+    });
+}
+
+TEST_CASE("cpu products in fixed point do not overflow, and carry") {
+    each_isa([&] {
+        if (!cpu::kernels().multiply_bytes) return;
+        const int64_t rows = 16, depth = cpu::kMostByteDepth;
+        for (int bytes : {4, 5, 6}) {
+            // The largest there are: of bytes -63, -128, -128, ..; 64, -128, ..; 64, 0, ..; 63, 127, 127, ..
+            const double last = std::ldexp(1.0, -8 * (bytes - 1)), tail = (1 - last) / 255;
+            for (double first : {-63 - 128 * tail, 64 - 128 * tail, 64.0, 63 + 127 * tail})
+                for (double second : {-63 - 128 * tail, 64 - 128 * tail, 64.0, 63 + 127 * tail}) {
+                    const Doubles a(size_t(rows * depth), first), b(size_t(rows * depth), second);
+                    check_products<double>(a, b, rows, rows, bytes, depth);
+                    if (bytes == 4) check_products<float>(a, b, rows, rows, bytes, depth);
+                }
+        }
+    });
+}
+
+TEST_CASE("cpu products in fixed point with a triangle leave out its zeros alone") {
+    each_isa([&] {
+        if (!cpu::kernels().multiply_bytes) return;
+        const int64_t side = 160;
+        const Floats values = normals(size_t(side * side), 23);
+        Doubles any(values.begin(), values.end()), lower = any, upper = any;
+        for (int64_t i = 0; i < side; ++i)
+            for (int64_t j = 0; j < i; ++j) lower[size_t(j * side + i)] = upper[size_t(i * side + j)] = 0;
+        const FixedRows<double> a(any, side, 5), l(lower, side, 5), u(upper, side, 5);
+        const Doubles zeros(size_t(side * side), 0.0);
+        CHECK(same_bits(product(a, l, zeros, false, true), product(a, l, zeros, false)));
+        CHECK(same_bits(product(u, a, zeros, false, false, true), product(u, a, zeros, false)));
+    });
+}
 
 TEST_CASE("cpu gram agrees with the reference and does not depend on threads") {
     Device reference(reference_ops()), one(cpu_ops(), 1), three(cpu_ops(), 3);
@@ -111,6 +245,26 @@ TEST_CASE("cpu Cholesky names the pivot that fails") {
         int64_t failing = -1;
         device.ops.spd_inverse(device.threads, 1, &inverse, &failing);
         CHECK(failing == bad + 1);
+    }
+}
+
+TEST_CASE("cpu spd_inverse names the pivot of a large matrix that fails, whatever it is inverted in") {
+    Device device(cpu_ops(), 2);
+    const int64_t side = 1100;
+    for (auto [bad, pivot] :
+         {std::pair{0, -1.0}, {400, -1.0}, {1099, -1.0}, {400, -0.5}, {400, std::nan("")}, {1099, INFINITY}}) {
+        Doubles a(size_t(side * side));
+        for (int64_t i = 0; i < side; ++i) a[i * side + i] = i == bad ? pivot : 1;
+        for (double shift : {0.5, 0x1p-15, 0x1p-19, 0x1p-25}) {
+            CAPTURE(shift);
+            each_isa([&] {
+                Floats out(a.size());
+                const SpdInverse inverse{side, a.data(), 1, shift, out.data()};
+                int64_t failing = -1;
+                device.ops.spd_inverse(device.threads, 1, &inverse, &failing);
+                CHECK(failing == bad + 1);
+            });
+        }
     }
 }
 
@@ -190,30 +344,35 @@ TEST_CASE("cpu spd_inverse of a Kronecker factor: its error against double, the 
         }
         for (auto [condition, bound] : {std::pair{1e3, 0x1p-16}, {3e4, 0x1p-18}, {2e5, 0x1p-18}, {1e6, 0x1p-24}}) {
             CAPTURE(condition);
-            Floats first;
-            for (int threads : {1, 2, 3}) {
-                Device device(cpu_ops(), threads);
-                std::vector<Floats> out(3, Floats(a.size(), NAN));  // at once
-                std::vector<SpdInverse> inverses;
-                for (Floats& o : out) inverses.push_back({side, a.data(), 1, largest / condition, o.data()});
-                std::vector<int64_t> pivots(out.size(), -1);
-                device.ops.spd_inverse(device.threads, int(out.size()), inverses.data(), pivots.data());
-                if (threads == 1) first = out[0];
-                for (size_t k = 0; k < out.size(); ++k) {
-                    REQUIRE(pivots[k] == 0);
-                    CHECK(same_bits(out[k], first));
-                }
-            }
-            Device device(cpu_ops(), 2);
             Doubles expected = a;
-            REQUIRE(device.ops.cholesky(device.threads, side, expected.data(), largest / condition) == 0);
-            device.ops.cholesky_inverse(device.threads, side, expected.data());
-            double error = 0, norm = 0;
-            for (size_t i = 0; i < expected.size(); ++i) {
-                error += (first[i] - expected[i]) * (first[i] - expected[i]);
-                norm += expected[i] * expected[i];
+            {
+                Device device(cpu_ops(), 2);
+                REQUIRE(device.ops.cholesky(device.threads, side, expected.data(), largest / condition) == 0);
+                device.ops.cholesky_inverse(device.threads, side, expected.data());
             }
-            CHECK(std::sqrt(error / norm) < bound);
+            each_isa([&] {
+                if (side > 1000 && &cpu::kernels() == &cpu::kPortableKernels) return;  // takes long
+                Floats first;
+                for (int threads : {1, 2, 3}) {
+                    Device device(cpu_ops(), threads);
+                    std::vector<Floats> out(3, Floats(a.size(), NAN));  // at once
+                    std::vector<SpdInverse> inverses;
+                    for (Floats& o : out) inverses.push_back({side, a.data(), 1, largest / condition, o.data()});
+                    std::vector<int64_t> pivots(out.size(), -1);
+                    device.ops.spd_inverse(device.threads, int(out.size()), inverses.data(), pivots.data());
+                    if (threads == 1) first = out[0];
+                    for (size_t k = 0; k < out.size(); ++k) {
+                        REQUIRE(pivots[k] == 0);
+                        CHECK(same_bits(out[k], first));
+                    }
+                }
+                double error = 0, norm = 0;
+                for (size_t i = 0; i < expected.size(); ++i) {
+                    error += (first[i] - expected[i]) * (first[i] - expected[i]);
+                    norm += expected[i] * expected[i];
+                }
+                CHECK(std::sqrt(error / norm) < bound);
+            });
         }
     }
 }

@@ -12,11 +12,11 @@
 namespace lqf::cpu {
 namespace {
 
-// AMX with bf16, and AVX-512 for bf16. The state of the tiles is large: Linux saves it only for a process that has asked for it.
+// AMX with bf16 and bytes, and AVX-512 for bf16. The state of the tiles is large: Linux saves it only for a process that has asked for it.
 bool matrix_unit() {
     unsigned a, b, c, d, features;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-    const bool tiles = (d & bit_AMX_TILE) && (d & bit_AMX_BF16);
+    const bool tiles = (d & bit_AMX_TILE) && (d & bit_AMX_BF16) && (d & bit_AMX_INT8);
     if (!tiles || !__get_cpuid_count(7, 1, &features, &b, &c, &d) || !(features & bit_AVX512BF16)) return false;
     constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA
     return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
@@ -43,6 +43,10 @@ const Kernels& amx_kernels() {
         k.split_digits = amx::split_digits;
         k.multiply_digits = amx::multiply_digits;
         k.write_digit_sums = amx::write_digit_sums;
+        k.split_bytes = amx::split_bytes;
+        k.split_bytes_double = amx::split_bytes;
+        k.multiply_bytes = amx::multiply_bytes;
+        k.multiply_bytes_double = amx::multiply_bytes;
         return k;
     }();
     return kernels;

@@ -165,6 +165,43 @@ struct DigitOutput {
     int64_t y_pixel;  // floats
 };
 
+// Products of rows in fixed point, exact sums of them in integers. A number is a sum of signed bytes, each worth 2^-8 of the one before, times a
+// scale of its row in its tile: with `bytes` of them it is off by 2^(2 - 8 bytes) of the row's largest one at most. Of two numbers' bytes i and j
+// the products with i + j < bytes are taken; what that leaves out is of the same order. The bytes of 16 rows are [step of 64 numbers][byte][16][16
+// quads]: a line of a left tile has 64 numbers of a row, one of a right tile four numbers of each row.
+constexpr int kByteDepth = 64;                   // numbers of a step
+constexpr int kMostByteDepth = 192;              // of a product: sums do not overflow
+constexpr int64_t kBytesTile = kBlock * kBlock;  // quads
+constexpr int kMostBytes = 6;
+
+// Makes them of panels [column][16 rows].
+template <class T>
+struct ByteLines {
+    const T* panel;
+    int columns, bytes;
+    double* scale;    // [16]
+    uint32_t* right;  // bytes of 16 rows, set
+    uint32_t* left;   // the same, or null
+};
+
+// c += a b^T, like a panel product: a, its bytes as right tiles, and c in panels of 16 rows, b, its bytes as left tiles, of any number of rows.
+// Floats have 4 bytes, doubles 5 or 6.
+template <class T>
+struct ByteProduct {
+    int bytes;
+    int steps;
+    int rows, columns;  // of c, multiples of 16
+    const uint32_t *left, *right;
+    int64_t left_group, right_group;  // quads from 16 rows to the next
+    const double *left_scale, *right_scale;
+    T* c;
+    int64_t c_panel;                         // from a panel to the next
+    bool lower;                              // of c the blocks of 16 x 16 on and below the diagonal
+    bool triangle;                           // b is lower: what is above its diagonal is zero and left out
+    bool upper;                              // the same of a, below its diagonal
+    const uint32_t *next_left, *next_right;  // as many bytes, fetched meanwhile
+};
+
 struct Kernels {
     const char* name;
 
@@ -175,6 +212,10 @@ struct Kernels {
     void (*split_digits)(const DigitLines&);
     void (*multiply_digits)(const DigitProduct&);
     void (*write_digit_sums)(const DigitOutput&);
+    void (*split_bytes)(const ByteLines<float>&);
+    void (*split_bytes_double)(const ByteLines<double>&);
+    void (*multiply_bytes)(const ByteProduct<float>&);
+    void (*multiply_bytes_double)(const ByteProduct<double>&);
 
     int tile_blocks;                                             // the most output blocks of a conv tile
     int tile_pixels[kMostTileBlocks];                            // the most pixels of one of 1, 2, ... output blocks
@@ -246,5 +287,9 @@ void multiply_halves(const cpu::HalvesProduct&);
 void split_digits(const cpu::DigitLines&);
 void multiply_digits(const cpu::DigitProduct&);
 void write_digit_sums(const cpu::DigitOutput&);
+void split_bytes(const cpu::ByteLines<float>&);
+void split_bytes(const cpu::ByteLines<double>&);
+void multiply_bytes(const cpu::ByteProduct<float>&);
+void multiply_bytes(const cpu::ByteProduct<double>&);
 }  // namespace lqf::amx
 #endif

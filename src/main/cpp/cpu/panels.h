@@ -2,63 +2,82 @@
 #ifndef LQF_CPU_PANELS_H
 #define LQF_CPU_PANELS_H
 
-#include <cstdlib>
-#include <memory>
-#include <new>
-
+#include "arena.h"
 #include "layout.h"
-#include "pages.h"
 
 namespace lqf::cpu {
-
-constexpr int64_t kTile =
-    144;  // rows and columns: a panel of a tile is in the first-level cache, tiles are in the second
 
 inline void panel_product(const PanelProduct<float>& p) { kernels().panel_product(p); }
 inline void panel_product(const PanelProduct<double>& p) { kernels().panel_product_double(p); }
 
+// A tile [panel][column][rows of a panel].
+template <class T, int64_t ROWS>
+struct PanelTile {
+    static constexpr int64_t kRows = ROWS;
+    const T* data;
+    int64_t panel;  // from a panel to the next
+    const T* at(int64_t row, int64_t column) const { return data + row / ROWS * panel + column * ROWS + row % ROWS; }
+};
+
+// sum += a b^T, a and b the tiles (i, k) and (j, k).
+template <class T>
+struct TileProduct {
+    int64_t i, j, k;
+    T* sum;
+};
+
 template <class T>
 class Panels {
 public:
+    using Number = T;
     static constexpr int64_t kRows = kPanelRows<T>;
+    // Rows and columns of a tile: a panel of it is in the first-level cache, tiles are in the second.
+    static constexpr int64_t kTile = 144;
     static_assert(kTile % kRows == 0, "tiles are whole panels");
 
     // Not set to anything. side: of whole panels.
-    explicit Panels(int64_t side)
-        : side_(side), data_(static_cast<T*>(allocate_lines(size_t(side * side) * sizeof(T))), &std::free) {
-        if (!data_) throw std::bad_alloc();
-    }
+    Panels(Arena& arena, int64_t side)
+        : side_(side), data_(arena.take<T>(side * side)), triangles_(arena.take<T>(tiles() * kTile * kTile)) {}
 
     int64_t tiles() const { return ceil_div(side_, kTile); }
     int64_t size(int64_t tile) const { return std::min(kTile, side_ - tile * kTile); }  // its rows or columns
-    int64_t panel() const { return side_ * kRows; }                                     // from a panel to the next
 
-    // Rows from i * kTile on, a multiple of kRows further, columns from j * kTile on: [panel][column][kRows]
-    T* at(int64_t i, int64_t j, int64_t row = 0) const {
-        return data_.get() + (i * kTile + row) / kRows * panel() + j * kTile * kRows;
+    // Tile (i, j), from numbers of another type, or panels of other rows.
+    template <class Tile>
+    void set(int64_t i, int64_t j, const Tile& tile) {
+        constexpr int64_t kCopied = std::min(kRows, Tile::kRows);
+        for (int64_t row = 0; row < size(i); row += kCopied)
+            for (int64_t column = 0; column < size(j); ++column)
+                std::copy_n(tile.at(row, column), kCopied, &entry(i * kTile + row, j * kTile + column));
     }
-    T& entry(int64_t row, int64_t column) const {
-        return data_.get()[row / kRows * panel() + column * kRows + row % kRows];
-    }
-
-    // sum [panels of i][size(j)][kRows] += a b^T, a and b the tiles (i, k) and (j, k), first <= k < last. Of a tile with itself the panels on
-    // and below the diagonal alone.
-    void add_products(int64_t i, int64_t j, int64_t first, int64_t last, T* sum) const {
-        for (int64_t k = first; k < last; ++k) {
-            const int64_t next = std::min(k + 1, last - 1);
-            for (int64_t row = 0; row < size(i); row += kRows)
-                panel_product({int(size(k)),
-                               at(i, k, row),
-                               at(j, k),
-                               panel(),
-                               sum + row * size(j),
-                               int(i == j ? row + kRows : size(j)),
-                               {at(i, next, row), at(j, next, row)}});
-        }
+    // Tile (k, k) = triangle^T; what set_product takes is -triangle. triangle [size(k)][size(k)] is lower.
+    template <class S>
+    void set_triangle(int64_t k, const S* triangle) {
+        T* panels = triangles_ + k * kTile * kTile;
+        for (int64_t row = 0; row < size(k); ++row)
+            for (int64_t column = 0; column < size(k); ++column) {
+                const T value = T(*triangle++);
+                panels[(row / kRows * size(k) + column) * kRows + row % kRows] = -value;
+                entry(k * kTile + column, k * kTile + row) = value;
+            }
     }
 
-    // Tile (i, j) = sum triangle^T, triangle [panels of j][size(j)][kRows] being lower.
-    void set_product(int64_t i, int64_t j, const T* sum, const T* triangle) const {
+    // To p.sum [panels of i][size(j)][kRows]. Of a tile with itself the panels on and below the diagonal alone. What `next` takes is fetched
+    // meanwhile.
+    void add_product(const TileProduct<T>& p, const TileProduct<T>& next) const {
+        for (int64_t row = 0; row < size(p.i); row += kRows)
+            panel_product({int(size(p.k)),
+                           at(p.i, p.k, row),
+                           at(p.j, p.k),
+                           panel(),
+                           p.sum + row * size(p.j),
+                           int(p.i == p.j ? row + kRows : size(p.j)),
+                           {at(next.i, next.k, row), at(next.j, next.k, row)}});
+    }
+
+    // Tile (i, j) = -sum triangle^T, with the triangle of j.
+    PanelTile<T, kRows> set_product(int64_t i, int64_t j, const T* sum) {
+        const T* triangle = triangles_ + j * kTile * kTile;
         for (int64_t row = 0; row < size(i); row += kRows) {
             std::fill_n(at(i, j, row), size(j) * kRows, T(0));
             for (int64_t column = 0; column < size(j); column += kRows)
@@ -70,11 +89,20 @@ public:
                                int(kRows),
                                {sum, sum}});
         }
+        return {at(i, j), panel()};
     }
 
 private:
+    int64_t panel() const { return side_ * kRows; }  // from a panel to the next
+
+    // Rows from i * kTile on, a multiple of kRows further, columns from j * kTile on: [panel][column][kRows]
+    T* at(int64_t i, int64_t j, int64_t row = 0) const {
+        return data_ + (i * kTile + row) / kRows * panel() + j * kTile * kRows;
+    }
+    T& entry(int64_t row, int64_t column) const { return data_[row / kRows * panel() + column * kRows + row % kRows]; }
+
     int64_t side_;
-    std::unique_ptr<T, decltype(&std::free)> data_;
+    T *data_, *triangles_;
 };
 
 }  // namespace lqf::cpu
