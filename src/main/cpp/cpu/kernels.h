@@ -131,16 +131,26 @@ struct HalvesProduct {
 constexpr int64_t kDigitsTile = kBlock * kBlock, kDigitsStep = 3 * kDigitsTile;  // pairs
 constexpr int kMostDigitSteps = 16;
 
-// Lines of 16 floats.
+// Lines of 16 floats to be split: units of some lines, [outer][inner] of them.
 struct DigitLines {
     const float *first, *second;  // null: zeros
     int64_t line;                 // floats from a line to the next
-    int lines;
-    uint32_t* digits;  // the first line of the step's high digits
-    int64_t tile;      // pairs from a tile to the next
+    int lines;                    // of a unit
+    uint32_t* digits;             // the first line of the step's high digits
+    int64_t tile;                 // pairs from a tile to the next
+    int units = 1, inner = 1;
+    int64_t inner_floats = 0, inner_pairs = 0, outer_floats = 0, outer_pairs = 0;  // from a unit to the next
+    int64_t ahead = 0;  // floats from a line to another that is fetched for later; 0: none
 };
 
-// sum[row][column] = or += left * right over some steps, for two groups of 16 columns.
+// Some of their units.
+struct DigitShare {
+    const DigitLines* lines;
+    int first, last;
+};
+constexpr int kMostDigitShares = 4;
+
+// sum[row][column] = or += left * right over some steps, for two groups of 16 columns. Lines for later products are split meanwhile.
 struct DigitProduct {
     int steps;
     const uint32_t *left[kMostDigitSteps], *right[kMostDigitSteps];  // first line of each step's high digits
@@ -151,6 +161,13 @@ struct DigitProduct {
     float* sum;          // [group of rows][16 rows][16 columns]
     int64_t sum_column;  // floats from a group of columns to the next
     bool fresh;
+    int shares;
+    DigitShare share[kMostDigitShares];
+
+    // One of so many equal parts; the lines must stay where they are.
+    void add_share(const DigitLines& lines, int part, int parts) {
+        share[shares++] = {&lines, lines.units * part / parts, lines.units * (part + 1) / parts};
+    }
 };
 
 // y[pixel] = f * (sum[pixel] + bias + residual[pixel]), f = 1 where mask (or the sum) is positive, else slope.

@@ -24,19 +24,78 @@ LQF_INLINE void store_pairs(__m512 first, __m512 second, uint32_t* to) {
                                                   _mm512_srli_epi32(_mm512_castps_si512(first), 16), kMaskedOrThird));
 }
 
+LQF_INLINE void split_line(__m512 a, __m512 b, uint32_t* to, int64_t tile) {
+    const __m512 a_high = digit(a), b_high = digit(b);
+    store_pairs(a_high, b_high, to);
+    a = _mm512_sub_ps(a, a_high), b = _mm512_sub_ps(b, b_high);
+    const __m512 a_middle = digit(a), b_middle = digit(b);
+    store_pairs(a_middle, b_middle, to + tile);
+    store_pairs(_mm512_sub_ps(a, a_middle), _mm512_sub_ps(b, b_middle), to + 2 * tile);  // 8 bits are left of 24
+}
+
+// Splits shares of lines, some at a time.
+class Splitter {
+public:
+    Splitter(const cpu::DigitShare* shares, int count) : share_(shares), end_(shares + count) { begin_share(); }
+
+    int64_t lines() const {
+        int64_t lines = 0;
+        for (const cpu::DigitShare* s = share_; s != end_; ++s) lines += int64_t(s->last - s->first) * s->lines->lines;
+        return lines;
+    }
+
+    __attribute__((always_inline)) void split(int64_t lines) {
+        while (lines > 0 && share_ != end_) {
+            const int64_t some = lines < left_ ? lines : left_;
+            for (int64_t i = 0; i < some; ++i, first_ += line_, second_ += line_, digits_ += cpu::kBlock) {
+                if (ahead_) {
+                    __builtin_prefetch(first_ + ahead_, 0, 2);
+                    __builtin_prefetch(second_ + ahead_, 0, 2);
+                }
+                split_line(_mm512_loadu_ps(first_), _mm512_loadu_ps(second_), digits_, tile_);
+            }
+            lines -= some;
+            left_ -= some;
+            if (left_ == 0) begin_unit(unit_ + 1);
+        }
+    }
+
+private:
+    void begin_share() {
+        while (share_ != end_ && share_->first == share_->last) ++share_;
+        if (share_ != end_) begin_unit(share_->first);
+    }
+    void begin_unit(int unit) {
+        if (unit == share_->last) {
+            ++share_;
+            return begin_share();
+        }
+        const cpu::DigitLines& l = *share_->lines;
+        const int outer = unit / l.inner, inner = unit % l.inner;
+        const int64_t floats = outer * l.outer_floats + inner * l.inner_floats;
+        unit_ = unit;
+        first_ = l.first + floats, second_ = l.second + floats;
+        digits_ = l.digits + outer * l.outer_pairs + inner * l.inner_pairs;
+        line_ = l.line, tile_ = l.tile, left_ = l.lines, ahead_ = l.ahead;
+    }
+
+    const cpu::DigitShare *share_, *end_;
+    int unit_ = 0;
+    const float *first_ = nullptr, *second_ = nullptr;
+    uint32_t* digits_ = nullptr;
+    int64_t line_ = 0, tile_ = 0, left_ = 0, ahead_ = 0;
+};
+
 void split_digits(const cpu::DigitLines& given) {
     const cpu::DigitLines l = given;
-    uint32_t* to = l.digits;
-    for (int i = 0; i < l.lines; ++i, to += cpu::kBlock) {
-        __m512 a = l.first ? _mm512_loadu_ps(l.first + i * l.line) : _mm512_setzero_ps();
-        __m512 b = l.first ? _mm512_loadu_ps(l.second + i * l.line) : _mm512_setzero_ps();
-        const __m512 a_high = digit(a), b_high = digit(b);
-        store_pairs(a_high, b_high, to);
-        a = _mm512_sub_ps(a, a_high), b = _mm512_sub_ps(b, b_high);
-        const __m512 a_middle = digit(a), b_middle = digit(b);
-        store_pairs(a_middle, b_middle, to + l.tile);
-        store_pairs(_mm512_sub_ps(a, a_middle), _mm512_sub_ps(b, b_middle), to + 2 * l.tile);  // 8 bits are left of 24
+    if (l.first) {
+        const cpu::DigitShare all{&l, 0, l.units};
+        Splitter splitter(&all, 1);
+        return splitter.split(splitter.lines());
     }
+    for (int digit = 0; digit < 3; ++digit)
+        for (int i = 0; i < l.lines; ++i)
+            _mm512_storeu_si512(l.digits + digit * l.tile + i * cpu::kBlock, _mm512_setzero_si512());
 }
 
 void write_digit_sums(const cpu::DigitOutput& given) {
@@ -78,7 +137,7 @@ struct Tiles {
 };
 
 template <int ROWS>
-LQF_INLINE void multiply(const cpu::DigitProduct& p, int row, int fetch) {
+LQF_INLINE void multiply(const cpu::DigitProduct& p, int row, int fetch, Splitter& splitter, int64_t pace) {
     float *sum = p.sum + row * cpu::kDigitsTile, *beside = sum + p.sum_column;
     if (p.fresh) {
         zero_sums();
@@ -96,6 +155,7 @@ LQF_INLINE void multiply(const cpu::DigitProduct& p, int row, int fetch) {
             __builtin_prefetch(next, 0, 2);
             __builtin_prefetch(next + p.right_group, 0, 2);
         }
+        splitter.split(pace);
         Tiles<ROWS>{p.left[i] + row * p.left_group, p.right[i], p.left_group, p.left_tile, p.right_group, p.right_tile}
             .add_step();
     }
@@ -114,9 +174,11 @@ void multiply_digits(const cpu::DigitProduct& given) {
     const int pairs = (p.rows + 1) / 2;
     const int fetch =
         p.right_next ? (3 * cpu::kBlock + pairs - 1) / pairs : 0;  // lines of a step with each pair of rows
+    Splitter splitter(p.share, p.shares);
+    const int64_t pace = (splitter.lines() + pairs * p.steps - 1) / (pairs * p.steps);
     int row = 0;
-    for (; row + 2 <= p.rows; row += 2) multiply<2>(p, row, fetch);
-    if (row < p.rows) multiply<1>(p, row, fetch);
+    for (; row + 2 <= p.rows; row += 2) multiply<2>(p, row, fetch, splitter, pace);
+    if (row < p.rows) multiply<1>(p, row, fetch, splitter, pace);
     _tile_release();
 }
 

@@ -1,5 +1,7 @@
 #include "winograd.h"
 
+#include <algorithm>
+
 #include "threads.h"
 
 namespace lqf::cpu {
@@ -12,11 +14,15 @@ constexpr int kLeastTiles = 48;  // of a task: that many uses of a weight that w
 constexpr int kLeastStreamedTiles = 128;
 constexpr int kTasksPerThread = 2;
 
-// On the matrix unit products take half the time, and splitting them into digits some: with fewer channels or tiles of an image it costs more.
-constexpr int kDigitChannels[] = {128, 64};  // for tiles of 2 x 2 and 4 x 4 outputs
-constexpr int kDigitTiles = 48;
-constexpr int kPanelSteps = 4;  // whose weights' digits, of two output blocks, are in the first-level cache
-constexpr int64_t kPanel = 2 * kPanelSteps * kDigitsStep;
+// On the matrix unit products take half the time, and splitting a first element and a first panel of the weights some: with fewer channels or
+// tiles of an image it costs more. By outputs / 4.
+constexpr int kDigitChannels[] = {128, 64};
+constexpr int kDigitTiles[] = {48, 16};
+constexpr int kLeastDigitTiles = 256;  // of a task: as many share what it takes to fetch and split a weight
+constexpr int kPanelSteps = kMostDigitSteps;
+constexpr int64_t kPanel = 2 * kPanelSteps * kDigitsStep;  // the weights' digits of two output blocks
+const DigitLines kNothing = {nullptr, nullptr, 0, 0, nullptr, 0, 0};
+constexpr int64_t kFarWeights = 2 * 1024 * 1024;  // floats; more of them are fetched a panel ahead
 
 constexpr int elements(int outputs) { return (outputs + 2) * (outputs + 2); }
 
@@ -24,7 +30,7 @@ bool has_digit_tiles(const TapConv& conv, int outputs) {
     const int channels = conv.in.channels;
     return kernels().multiply_digits && channels % (2 * kBlock) == 0 && conv.out.channels % (2 * kBlock) == 0 &&
            channels >= kDigitChannels[outputs / 4] &&
-           ceil_div(conv.out.h, outputs) * ceil_div(conv.out.w, outputs) >= kDigitTiles;
+           ceil_div(conv.out.h, outputs) * ceil_div(conv.out.w, outputs) >= kDigitTiles[outputs / 4];
 }
 
 // How the work is cut: rows of tiles, by output blocks. None of it shows in the bits.
@@ -43,9 +49,8 @@ Cut cut_for(const TapConv& conv, int outputs, int inputs, int threads) {
         int64_t(elements(outputs)) * kBlock * (conv.in.blocks() * inputs + conv.out.blocks() * conv.outputs);
     const int64_t weights = int64_t(elements(outputs)) * conv.in.channels * conv.out.blocks() * kBlock * conv.sources;
     const bool streams = weights > kCachedWeights;
-    const bool digits = has_digit_tiles(conv, outputs);  // then more tiles share what it takes to split the weights
-    const int64_t tiles =
-        std::max<int64_t>(streams || digits ? kLeastStreamedTiles : kLeastTiles, (digits ? 2 : 1) * kTaskFloats / tile);
+    const int least = has_digit_tiles(conv, outputs) ? kLeastDigitTiles : streams ? kLeastStreamedTiles : kLeastTiles;
+    const int64_t tiles = std::max<int64_t>(least, kTaskFloats / tile);
     cut.units = int(std::clamp<int64_t>(tiles / cut.columns, 1, streams ? all : ceil_div(all, threads)));
     cut.tasks = int(ceil_div(all, cut.units));
     cut.units = int(ceil_div(all, cut.tasks));
@@ -81,24 +86,22 @@ public:
     }
 
     void run(Threads& threads, int thread) {
-        const int64_t v_floats = v_element_ * elements(outputs_);
-        const int64_t left = digits_ ? groups_ * steps() * kDigitsStep : 0;
+        v_floats_ = v_element_ * elements(outputs_);
         q_floats_ = q_element_ * elements(outputs_);
-        float* v = threads.scratch(thread, size_t(x_.count * (v_floats + left) + conv_.outputs * q_floats_ + kPanel));
-        float* q = v + x_.count * v_floats;
-        auto* digits = reinterpret_cast<uint32_t*>(q + conv_.outputs * q_floats_);
-        for (int i = 0; i < x_.count; ++i) transform_input(x_.of[i], v + i * v_floats);
-        for (int e = 0; e < elements(outputs_); ++e) {
-            if (digits_) {
-                for (int i = 0; i < x_.count; ++i) split(v + i * v_floats + e * v_element_, digits + i * left);
-                multiply_digits(e, digits, left, q + e * q_element_);
-            } else {
+        left_ = digits_ ? groups_ * steps() * kDigitsStep : 0;
+        v_ = threads.scratch(thread,
+                             size_t(x_.count * (v_floats_ + 2 * left_) + conv_.outputs * q_floats_ + 2 * kPanel));
+        q_ = v_ + x_.count * v_floats_;
+        for (int i = 0; i < x_.count; ++i) transform_input(x_.of[i], v_ + i * v_floats_);
+        if (digits_) {
+            multiply_digits();
+        } else {
+            for (int e = 0; e < elements(outputs_); ++e)
                 for (int s = 0; s < conv_.sources; ++s)
-                    multiply(e, s, v + x_.index[s] * v_floats + e * v_element_,
-                             q + conv_.source[s].output * q_floats_ + e * q_element_);
-            }
+                    multiply(e, s, v_ + x_.index[s] * v_floats_ + e * v_element_,
+                             q_ + conv_.source[s].output * q_floats_ + e * q_element_);
         }
-        for (int o = 0; o < conv_.outputs; ++o) transform_output(conv_.output[o], q + o * q_floats_);
+        for (int o = 0; o < conv_.outputs; ++o) transform_output(conv_.output[o], q_ + o * q_floats_);
     }
 
 private:
@@ -150,49 +153,97 @@ private:
 
     int steps() const { return conv_.in.channels / (2 * kBlock); }
 
-    // An element of all tiles of an input.
-    void split(const float* v, uint32_t* digits) const {
-        for (int group = 0; group < groups_; ++group, v += kBlock * kBlock)
-            for (int step = 0; step < steps(); ++step, digits += kDigitsStep) {
-                const float* first = v + 2 * step * block_floats_;
-                k_.split_digits({first, first + block_floats_, kBlock, kBlock, digits, kDigitsTile});
-            }
+    // A panel of the weights of an element, of two output blocks and some steps.
+    struct Panel {
+        int e, block, first_step, steps, w;
+    };
+    int panels() const {  // of an element
+        return (last_block_ - first_block_) / 2 * int(ceil_div(steps(), kPanelSteps)) * w_.count;
+    }
+    Panel panel(int index) const {
+        const int parts = int(ceil_div(steps(), kPanelSteps)), part = index / w_.count % parts;
+        const int of_element = index % panels() / w_.count / parts;
+        return {index / panels(), first_block_ + 2 * of_element, part * kPanelSteps,
+                std::min(kPanelSteps, steps() - part * kPanelSteps), index % w_.count};
     }
 
-    // The products of an element of all sources: the weights' digits are made in panels, for all sources that take them.
-    void multiply_digits(int e, uint32_t* digits, int64_t left, float* q) const {
-        uint32_t* panel = digits + x_.count * left;
-        DigitProduct product{};
-        product.left_group = steps() * kDigitsStep, product.left_tile = kDigitsTile;
-        product.right_group = kPanelSteps * kDigitsStep, product.right_tile = kDigitsTile;
-        product.rows = groups_;
-        product.sum_column = block_floats_;
-        for (int block = first_block_; block < last_block_; block += 2) {
-            for (int first = 0; first < steps(); first += kPanelSteps) {
-                product.steps = std::min(kPanelSteps, steps() - first);
-                for (int w = 0; w < w_.count; ++w) {
-                    for (int c = 0; c < 2; ++c)
-                        split_weights(weights(w_.of[w], e, block + c), first, product.steps,
-                                      panel + c * product.right_group);
-                    for (int s = 0; s < conv_.sources; ++s) {
-                        if (w_.index[s] != w) continue;
-                        for (int i = 0; i < product.steps; ++i) {
-                            product.left[i] = digits + x_.index[s] * left + (first + i) * kDigitsStep;
-                            product.right[i] = panel + i * kDigitsStep;
-                        }
-                        product.sum = q + conv_.source[s].output * q_floats_ + (block - first_block_) * block_floats_;
-                        product.fresh = first == 0 && conv_.begins(s);
-                        k_.multiply_digits(product);
-                    }
-                }
+    // An element's digits, [group of tiles][step], and a panel's, [block][step]; the next ones are elsewhere.
+    uint32_t* left_digits(int i, int e) const {
+        return reinterpret_cast<uint32_t*>(q_ + conv_.outputs * q_floats_) + (e % 2 * x_.count + i) * left_;
+    }
+    uint32_t* panel_digits(int index) const { return left_digits(0, 0) + 2 * x_.count * left_ + index % 2 * kPanel; }
+
+    DigitLines left_lines(int i, int e) const {
+        DigitLines lines{};
+        lines.first = v_ + i * v_floats_ + e * v_element_, lines.second = lines.first + block_floats_;
+        lines.line = kBlock, lines.lines = kBlock;
+        lines.digits = left_digits(i, e), lines.tile = kDigitsTile;
+        lines.units = groups_ * steps(), lines.inner = steps();
+        lines.inner_floats = 2 * block_floats_, lines.inner_pairs = kDigitsStep;
+        lines.outer_floats = kDigitsTile, lines.outer_pairs = steps() * kDigitsStep;
+        return lines;
+    }
+    const float* panel_weights(const Panel& p) const {
+        return weights(w_.of[p.w], p.e, p.block) + int64_t(p.first_step) * 2 * kDigitsTile;
+    }
+    DigitLines panel_lines(int index) const {
+        const Panel p = panel(index);
+        const int64_t block = int64_t(conv_.in.channels) * kBlock;
+        DigitLines lines{};
+        lines.first = panel_weights(p), lines.second = lines.first + kDigitsTile;
+        lines.line = kBlock, lines.lines = kBlock;
+        lines.digits = panel_digits(index), lines.tile = kDigitsTile;
+        lines.units = 2 * p.steps, lines.inner = p.steps;
+        lines.inner_floats = 2 * kDigitsTile, lines.inner_pairs = kDigitsStep;
+        lines.outer_floats = block, lines.outer_pairs = kPanelSteps * kDigitsStep;
+        if (elements(outputs_) * block * conv_.out.blocks() > kFarWeights && index + 1 < panels() * elements(outputs_))
+            lines.ahead = panel_weights(panel(index + 1)) - lines.first;
+        return lines;
+    }
+
+    // The products of all elements. While the matrix unit makes those of a panel, the next panel is split and a share of the next element.
+    void multiply_digits() const {
+        DigitLines left[kMostSources], right;  // of the next element, of the next panel
+        for (int i = 0; i < x_.count; ++i) k_.split_digits(left_lines(i, 0));
+        k_.split_digits(panel_lines(0));
+        const int all = panels() * elements(outputs_), calls = panels() / w_.count * conv_.sources;
+        for (int index = 0, call = 0; index < all; ++index) {
+            const Panel p = panel(index);
+            const bool last_element = p.e + 1 == elements(outputs_), last = index + 1 == all;
+            if (index % panels() == 0) {
+                call = 0;
+                for (int i = 0; i < x_.count; ++i) left[i] = last_element ? kNothing : left_lines(i, p.e + 1);
+            }
+            right = last ? kNothing : panel_lines(index + 1);
+            const int uses = int(std::count(w_.index, w_.index + conv_.sources, p.w));
+            int use = 0;
+            for (int s = 0; s < conv_.sources; ++s) {
+                if (w_.index[s] != p.w) continue;
+                DigitProduct product = this->product(index, p, s);
+                product.add_share(right, use++, uses);
+                for (int i = 0; i < x_.count; ++i) product.add_share(left[i], call, calls);
+                k_.multiply_digits(product);
+                ++call;
             }
         }
     }
 
-    void split_weights(const float* w, int first_step, int steps, uint32_t* digits) const {
-        w += int64_t(first_step) * 2 * kBlock * kBlock;
-        for (int i = 0; i < steps; ++i, w += 2 * kBlock * kBlock, digits += kDigitsStep)
-            k_.split_digits({w, w + kBlock * kBlock, kBlock, kBlock, digits, kDigitsTile});
+    // A source's, with a panel.
+    DigitProduct product(int index, const Panel& p, int s) const {
+        DigitProduct product{};
+        product.steps = p.steps;
+        for (int i = 0; i < p.steps; ++i) {
+            product.left[i] = left_digits(x_.index[s], p.e) + (p.first_step + i) * kDigitsStep;
+            product.right[i] = panel_digits(index) + i * kDigitsStep;
+        }
+        product.left_group = steps() * kDigitsStep, product.left_tile = kDigitsTile;
+        product.right_group = kPanelSteps * kDigitsStep, product.right_tile = kDigitsTile;
+        product.rows = groups_;
+        product.sum =
+            q_ + conv_.source[s].output * q_floats_ + p.e * q_element_ + (p.block - first_block_) * block_floats_;
+        product.sum_column = block_floats_;
+        product.fresh = p.first_step == 0 && conv_.begins(s);
+        return product;
     }
 
     void transform_output(const Output& output, const float* q) const {
@@ -220,7 +271,9 @@ private:
     const bool digits_;  // products on the matrix unit
     const Distinct x_, w_;
     int first_unit_, last_unit_, first_block_, last_block_, tiles_, groups_;
-    int64_t block_floats_, v_element_, q_element_, q_floats_;  // of the transformed tiles [a * a][block][tile][16]
+    // Of the transformed tiles, [a * a][block][tile][16], and of an element's digits.
+    int64_t block_floats_, v_element_, q_element_, v_floats_ = 0, q_floats_ = 0, left_ = 0;
+    float *v_ = nullptr, *q_ = nullptr;
 };
 
 }  // namespace
