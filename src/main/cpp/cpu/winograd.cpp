@@ -19,6 +19,7 @@ constexpr int kTasksPerThread = 2;
 constexpr int kDigitChannels[] = {128, 64};
 constexpr int kDigitTiles[] = {48, 16};
 constexpr int kLeastDigitTiles = 256;  // of a task: as many share what it takes to fetch and split a weight
+constexpr int kLeastSharedTiles = 48;  // of a task, so that each thread has one
 constexpr int kPanelSteps = kMostDigitSteps;
 constexpr int64_t kPanel = 2 * kPanelSteps * kDigitsStep;  // the weights' digits of two output blocks
 const DigitLines kNothing = {nullptr, nullptr, 0, 0, nullptr, 0, 0};
@@ -49,14 +50,20 @@ Cut cut_for(const TapConv& conv, int outputs, int inputs, int threads) {
         int64_t(elements(outputs)) * kBlock * (conv.in.blocks() * inputs + conv.out.blocks() * conv.outputs);
     const int64_t weights = int64_t(elements(outputs)) * conv.in.channels * conv.out.blocks() * kBlock * conv.sources;
     const bool streams = weights > kCachedWeights;
-    const int least = has_digit_tiles(conv, outputs) ? kLeastDigitTiles : streams ? kLeastStreamedTiles : kLeastTiles;
+    const bool digits = has_digit_tiles(conv, outputs);
+    const int least = digits ? kLeastDigitTiles : streams ? kLeastStreamedTiles : kLeastTiles;
     const int64_t tiles = std::max<int64_t>(least, kTaskFloats / tile);
-    cut.units = int(std::clamp<int64_t>(tiles / cut.columns, 1, streams ? all : ceil_div(all, threads)));
+    const int shared = int(ceil_div(all, threads));
+    const bool shares = digits ? shared * cut.columns >= kLeastSharedTiles : !streams;
+    cut.units = int(std::clamp<int64_t>(tiles / cut.columns, 1, shares ? shared : all));
     cut.tasks = int(ceil_div(all, cut.units));
+    if (digits && cut.tasks > threads) cut.tasks = int(ceil_div(cut.tasks, threads)) * threads;
     cut.units = int(ceil_div(all, cut.tasks));
+    cut.tasks = int(ceil_div(all, cut.units));
     const int step = kernels().tile_blocks;
     const int groups = int(ceil_div(conv.out.blocks(), step));
-    const int wanted = threads == 1 ? 1 : int(ceil_div(int64_t(threads) * kTasksPerThread, cut.tasks));
+    const int of_thread = digits ? 1 : kTasksPerThread;
+    const int wanted = threads == 1 ? 1 : int(ceil_div(int64_t(threads) * of_thread, cut.tasks));
     cut.blocks = int(ceil_div(groups, std::min(wanted, groups))) * step;
     cut.block_tasks = int(ceil_div(conv.out.blocks(), cut.blocks));
     return cut;
