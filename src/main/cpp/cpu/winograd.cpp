@@ -17,7 +17,7 @@ constexpr int kTasksPerThread = 2;
 // On the matrix unit products take half the time, and splitting a first element and a first panel of the weights some: with fewer channels or
 // tiles of an image it costs more. By outputs / 4.
 constexpr int kDigitChannels[] = {128, 64};
-constexpr int kDigitTiles[] = {48, 16};
+constexpr int kDigitTiles[] = {16, 4};
 constexpr int kLeastDigitTiles = 256;  // of a task: as many share what it takes to fetch and split a weight
 constexpr int kLeastSharedTiles = 48;  // of a task, so that each thread has one
 constexpr int kPanelSteps = kMostDigitSteps;
