@@ -77,6 +77,7 @@ record Comparison(
       }
       if (verb == Verb.STEP) {
         ours.put("kept", lqf(backbone, batch, Winograd.F2, Verb.STEP_KEPT));
+        ours.put("winograd4/kept", lqf(backbone, batch, Winograd.F4, Verb.STEP_KEPT));
         peers.put("libtorch-naive", torch(backbone, batch, verb, TorchNetwork.Style.NAIVE));
         peers.put("libtorch-kept", torch(backbone, batch, Verb.STEP_KEPT, TorchNetwork.Style.BEST));
       }
