@@ -23,6 +23,9 @@ public:
           left_(left ? arena.take<uint32_t>(tiles * quads()) : nullptr),
           right_(right ? arena.take<uint32_t>(tiles * quads()) : nullptr),
           scales_(arena.take<double>(tiles * kTile)) {}
+    // In the memory of as many tiles of no fewer bytes, which are lost.
+    ByteTiles(Arena& arena, int64_t tiles, int bytes, const ByteTiles& memory)
+        : bytes_(bytes), left_(memory.left_), right_(memory.right_), scales_(arena.take<double>(tiles * kTile)) {}
 
     int bytes() const { return bytes_; }
     int64_t group() const { return kTile / kByteDepth * bytes_ * kBytesTile; }  // quads from 16 rows to the next
@@ -55,14 +58,24 @@ public:
     using Number = T;
     static constexpr int64_t kTile = ByteTiles::kTile, kRows = kBlock;
 
-    // side: of whole panels. A factor has tiles below the diagonal. An inverse has those on and above it too, and those below on the left alone.
-    // The condition of a triangle, at most the root of its matrix's, is in what a product with its inverse loses: a factor takes one byte more there.
-    BytePanels(Arena& arena, int64_t side, int bytes, bool inverse)
+    // A factor, tiles below the diagonal. side: of whole panels. The condition of a triangle, at most the root of its matrix's, is in what a product
+    // with its inverse loses: one byte more there.
+    BytePanels(Arena& arena, int64_t side, int bytes)
         : side_(side),
-          inverse_(inverse),
-          lower_(arena, pairs(), bytes, true, !inverse),
-          upper_(arena, inverse ? pairs() : 0, bytes, true, true),
-          triangles_(arena, tiles(), inverse ? bytes : std::min(bytes + 1, kMostBytes), true, false) {}
+          lower_(arena, pairs(), bytes, true, true),
+          upper_(lower_),
+          diagonal_(arena, 0, bytes, false, false),
+          triangles_(arena, tiles(), std::min(bytes + 1, kMostBytes), true, false),
+          inverse_(false) {}
+    // An inverse: the factor's tiles, for the left alone, and those on and above the diagonal, which take the factor's memory when they are set.
+    template <class F>
+    BytePanels(Arena& arena, int bytes, const BytePanels<F>& factor)
+        : side_(factor.side_),
+          lower_(arena, pairs(), bytes, true, false),
+          upper_(arena, pairs(), bytes, factor.lower_),
+          diagonal_(arena, tiles(), bytes, true, true),
+          triangles_(arena, tiles(), bytes, true, false),
+          inverse_(true) {}
 
     int64_t tiles() const { return ceil_div(side_, kTile); }
     int64_t size(int64_t tile) const { return std::min(kTile, side_ - tile * kTile); }
@@ -83,7 +96,7 @@ public:
                     columns[size_t(column * kRows + lane)] = triangle[column * size(k) + first + lane];
                 }
             triangles_.set(k, first, size(k), rows.data());
-            if (inverse_) upper_.set(at(k, k), first, size(k), columns.data());
+            if (inverse_) diagonal_.set(k, first, size(k), columns.data());
         }
     }
 
@@ -125,10 +138,15 @@ public:
     }
 
 private:
-    int64_t pairs() const { return tiles() * (tiles() + 1) / 2; }
-    static int64_t at(int64_t i, int64_t j) { return i > j ? i * (i - 1) / 2 + j : j * (j + 1) / 2 + i; }
-    const ByteTiles& of(int64_t i, int64_t j) const { return i > j ? lower_ : upper_; }
-    ByteTiles& of(int64_t i, int64_t j) { return i > j ? lower_ : upper_; }
+    template <class>
+    friend class BytePanels;
+
+    int64_t pairs() const { return tiles() * (tiles() - 1) / 2; }
+    static int64_t at(int64_t i, int64_t j) {
+        return i == j ? i : std::max(i, j) * (std::max(i, j) - 1) / 2 + std::min(i, j);
+    }
+    const ByteTiles& of(int64_t i, int64_t j) const { return i > j ? lower_ : i < j ? upper_ : diagonal_; }
+    ByteTiles& of(int64_t i, int64_t j) { return i > j ? lower_ : i < j ? upper_ : diagonal_; }
 
     ByteProduct<T> product(int64_t i, int64_t j, int64_t depth, T* sum) const {
         ByteProduct<T> p{};
@@ -139,8 +157,8 @@ private:
     }
 
     int64_t side_;
+    ByteTiles lower_, upper_, diagonal_, triangles_;
     bool inverse_;
-    ByteTiles lower_, upper_, triangles_;
 };
 
 }  // namespace lqf::cpu

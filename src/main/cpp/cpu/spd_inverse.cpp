@@ -46,12 +46,15 @@ double condition(Threads& threads, const SpdInverse& m) {
 // In fixed point, by the matrix unit.
 int64_t invert_in_bytes(Threads& threads, const SpdInverse& m, double condition, Arena& arena, int thread) {
     const int64_t side = ceil_div(m.side, kBlock) * kBlock;
+    BytePanels<double> factor(arena, side,
+                              condition <= kMostConditionOfFloat          ? 4
+                              : condition <= kMostConditionOfFloatInverse ? 5
+                                                                          : 6);
     if (condition <= kMostConditionOfFloatInverse) {
-        BytePanels<double> factor(arena, side, condition <= kMostConditionOfFloat ? 4 : 5, false);
-        BytePanels<float> inverse(arena, side, 4, true);
+        BytePanels<float> inverse(arena, 4, factor);
         return Inversion(threads, m, factor, inverse).run(thread);
     }
-    BytePanels<double> factor(arena, side, 6, false), inverse(arena, side, 5, true);
+    BytePanels<double> inverse(arena, 5, factor);
     return Inversion(threads, m, factor, inverse).run(thread);
 }
 
