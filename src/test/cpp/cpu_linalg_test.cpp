@@ -322,6 +322,37 @@ TEST_CASE("cpu spd_inverse keeps the shift of a matrix of rank one, in float as 
 
 // A factor as activations make it: of positive mean, rank a tenth of the side, eigenvalues that fall. The condition is that which decides what
 // is done in float: the largest sum of a row over the shift. Errors are relative, in the Frobenius norm.
+TEST_CASE("cpu spd_inverse of very large and very small numbers is as exact") {
+    Device device(cpu_ops(), 2);
+    const int64_t side = 1153;
+    Doubles a(size_t(side * side));
+    for (int64_t i = 0; i < side; ++i)
+        for (int64_t j = 0; j < side; ++j) a[i * side + j] = i == j ? 2 : 1.0 / double(2 + std::abs(i - j));
+    for (double shift : {1e-2, 1e-4}) {  // a condition of 1,000 and of 100,000
+        CAPTURE(shift);
+        Doubles expected = a;
+        REQUIRE(device.ops.cholesky(device.threads, side, expected.data(), shift) == 0);
+        device.ops.cholesky_inverse(device.threads, side, expected.data());
+        for (double factor : {1.0, 1e30, 1e-30}) {
+            CAPTURE(factor);
+            each_isa([&] {
+                if (&cpu::kernels() == &cpu::kPortableKernels) return;  // takes long
+                Floats out(a.size(), NAN);
+                const SpdInverse inverse{side, a.data(), 1 / factor, shift * factor, out.data()};
+                int64_t pivot = -1;
+                device.ops.spd_inverse(device.threads, 1, &inverse, &pivot);
+                REQUIRE(pivot == 0);
+                double error = 0, norm = 0;
+                for (size_t i = 0; i < expected.size(); ++i) {
+                    error += std::pow(out[i] * factor - expected[i], 2);
+                    norm += expected[i] * expected[i];
+                }
+                CHECK(std::sqrt(error / norm) < (cpu::kernels().multiply_bytes ? 0x1p-21 : 0x1p-16));
+            });
+        }
+    }
+}
+
 TEST_CASE("cpu spd_inverse of a Kronecker factor: its error against double, the same bits for any number of threads") {
     for (int64_t side : {600, 1100}) {  // a thread's own, and one that they share
         CAPTURE(side);

@@ -259,10 +259,12 @@ LQF_INLINE void add_columns(const Orders<float>& o, int first, int last) {
     for (int column = first; column < last; ++column) {
         const int32_t* integers = o.integers + column * cpu::kBlock;
         float* c = o.c + column * cpu::kBlock;
-        const __m512 sum =
-            _mm512_fmadd_ps(_mm512_cvtepi32_ps(load_orders<BYTES>(integers, 2)), _mm512_set1_ps(0x1p-16f),
-                            _mm512_cvtepi32_ps(load_orders<BYTES>(integers, 0)));
-        const __m512 scale = _mm512_mul_ps(_mm512_set1_ps(float(0x1p-8 * o.left_scale[column])), right_scale);
+        // The scale is of the size of the result: with the weight of the orders in it, it may be smaller than floats are.
+        const __m512 first_orders =
+            _mm512_mul_ps(_mm512_cvtepi32_ps(load_orders<BYTES>(integers, 0)), _mm512_set1_ps(0x1p-20f));
+        const __m512 sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(load_orders<BYTES>(integers, 2)),
+                                           _mm512_set1_ps(0x1p-36f), first_orders);
+        const __m512 scale = _mm512_mul_ps(_mm512_set1_ps(float(0x1p12 * o.left_scale[column])), right_scale);
         _mm512_storeu_ps(c, _mm512_fmadd_ps(sum, scale, _mm512_loadu_ps(c)));
     }
 }
