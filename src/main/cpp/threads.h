@@ -1,6 +1,6 @@
 // A fixed team of threads that works off numbered tasks. Results must not depend on which thread takes which task.
-// A layer's ops follow one another within microseconds, which is less than it takes to wake a thread: who waits looks again for some tens of
-// microseconds before it sleeps.
+// A layer's ops follow one another within microseconds, which is less than it takes to wake a thread: who waits looks again for some
+// time before it sleeps.
 #ifndef LQF_THREADS_H
 #define LQF_THREADS_H
 
