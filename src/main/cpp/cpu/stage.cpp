@@ -3,6 +3,17 @@
 #include <cstring>
 
 namespace lqf::cpu {
+namespace {
+
+// The first channels of pixels, without what follows them: four floats at a time, of which the next pixel takes back those too many.
+void copy_few_channels(const float* from, int64_t pixel, int pixels, int channels, float* to) {
+    constexpr int kFew = 4;
+    for (; pixels > 1 && channels <= kFew; --pixels, from += pixel, to += channels)
+        std::memcpy(to, from, kFew * sizeof(float));
+    for (; pixels > 0; --pixels, from += pixel, to += channels) std::memcpy(to, from, channels * sizeof(float));
+}
+
+}  // namespace
 
 void fill_stage(const Stage& s, const Planes& in, const float* image, float* staged) {
     const size_t pixel = s.pixel * sizeof(float);
@@ -24,9 +35,8 @@ void fill_stage(const Stage& s, const Planes& in, const float* image, float* sta
                 std::memset(target, 0, valid.first * pixel);
                 const float* first = source + (int64_t(valid.first) * s.stride + s.first_column + residue) * in.pixel;
                 if (s.pixel < kBlock) {
-                    float* to = target + valid.first * s.pixel;
-                    for (int c = valid.first; c < valid.last; ++c, first += s.stride * in.pixel)
-                        for (int k = 0; k < s.pixel; ++k) *to++ = first[k];
+                    copy_few_channels(first, s.stride * in.pixel, valid.size(), s.pixel,
+                                      target + valid.first * s.pixel);
                 } else if (s.stride == 1 && in.pixel == kBlock) {
                     std::memcpy(target + valid.first * kBlock, first, valid.size() * pixel);
                 } else {
