@@ -177,10 +177,10 @@ public:
         const double flop = 2.0 * double(rows) * double(rows) * double(length);
         compute(
             name, "products with others", flop,
-            [&] { ops_.gram(threads_, rows, rows, length, a.data(), b.data(), beside, below, 2 * rows); }, 1);
+            [&] { ops_.gram(threads_, rows, rows, length, a.data(), b.data(), false, beside, below, 2 * rows); }, 1);
         compute(
             name, "products with themselves", flop / 2,
-            [&] { ops_.gram(threads_, rows, rows, length, a.data(), a.data(), corner, corner, 2 * rows); }, 1);
+            [&] { ops_.gram(threads_, rows, rows, length, a.data(), a.data(), false, corner, corner, 2 * rows); }, 1);
     }
 
     // condition: largest sum of a row over the shift, which decides what is done in float.

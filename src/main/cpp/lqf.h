@@ -185,8 +185,9 @@ LQF_API int32_t lqf_plan_vjp(lqf_plan* plan, lqf_vector* cotangent, lqf_vector* 
 /* out [P] = unit * delta, the displacement of the weights; zero for frozen layers. out is not delta. */
 LQF_API int32_t lqf_plan_displacement(lqf_plan* plan, lqf_vector* delta, lqf_vector* out);
 
-/* rows [n, C, P] = the Jacobian of every image (zero for frozen layers). */
-LQF_API int32_t lqf_plan_jacobian(lqf_plan* plan, lqf_vector* rows);
+/* Sets n C rows of rows [.., length], from row on, to the Jacobian of every image by the parameters [first, first + length), which are
+ * those of whole layers; zero for frozen ones. Walks back no further than to the first of them. */
+LQF_API int32_t lqf_plan_jacobian(lqf_plan* plan, lqf_vector* rows, int64_t row, int64_t first, int64_t length);
 
 /* scores [n, C] = f(x; w0) + J delta for images [n, channels, height, width]; both are host memory. Same as forward + jvp. */
 LQF_API int32_t lqf_plan_predict(lqf_plan* plan, lqf_vector* delta, const float* images, int32_t n, float* scores);
@@ -227,10 +228,10 @@ LQF_API int32_t lqf_factors_write(lqf_factors* factors, int32_t layer, int64_t s
 LQF_API int32_t lqf_matrix_create(lqf_engine* engine, int64_t side, lqf_matrix** out); /* zero-filled */
 LQF_API int32_t lqf_matrix_destroy(lqf_matrix* matrix);
 
-/* matrix[row + i, column + j] = <a_i, b_j> for the rows a_i of a [a_rows, length] and b_j of b [b_rows, length], and the mirror image.
- * Double sums over blocks of products in float, or as exact. */
+/* matrix[row + i, column + j] = (add: +=) <a_i, b_j> for the rows a_i of a [a_rows, length] and b_j of b [b_rows, length], and the mirror
+ * image. Double sums over blocks of products in float, or as exact. */
 LQF_API int32_t lqf_matrix_gram(lqf_matrix* matrix, int64_t row, lqf_vector* a, int64_t a_rows, int64_t column,
-                                lqf_vector* b, int64_t b_rows, int64_t length);
+                                lqf_vector* b, int64_t b_rows, int64_t length, int32_t add);
 
 /* Copies [rows, columns] from or to the corner (row, column). write does not mirror. */
 LQF_API int32_t lqf_matrix_read(lqf_matrix* matrix, int64_t row, int64_t column, int64_t rows, int64_t columns,

@@ -65,7 +65,7 @@ int32_t lqf_matrix_destroy(lqf_matrix* matrix) {
 }
 
 int32_t lqf_matrix_gram(lqf_matrix* matrix, int64_t row, lqf_vector* a, int64_t a_rows, int64_t column, lqf_vector* b,
-                        int64_t b_rows, int64_t length) {
+                        int64_t b_rows, int64_t length, int32_t add) {
     return with(matrix, [&](const Ops& ops, Threads& threads) {
         check_state(matrix, lqf_matrix::kSymmetric);
         check_corner(matrix, row, column, a_rows, b_rows);
@@ -77,7 +77,7 @@ int32_t lqf_matrix_gram(lqf_matrix* matrix, int64_t row, lqf_vector* a, int64_t 
         check_vector(a, matrix->engine.get(), a_rows * length, "a");
         check_vector(b, matrix->engine.get(), b_rows * length, "b");
         double* k = matrix->data();
-        ops.gram(threads, a_rows, b_rows, length, a->data(), b->data(), k + row * matrix->side + column,
+        ops.gram(threads, a_rows, b_rows, length, a->data(), b->data(), add != 0, k + row * matrix->side + column,
                  k + column * matrix->side + row, matrix->side);
     });
 }

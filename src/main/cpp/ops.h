@@ -188,9 +188,9 @@ struct Ops {
     void (*spd_inverse)(Threads&, int count, const SpdInverse* matrices, int64_t* pivots);
     // Many at once, the largest first. failures [count], host: 0, or what LAPACK calls info: no convergence.
     void (*symmetric_eigen)(Threads&, int count, const SymmetricEigen* matrices, int64_t* failures);
-    // out[i * stride + j] = mirrored[j * stride + i] = <a_i, b_j>; mirrored may be null, or out: then j >= i only
-    void (*gram)(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, double* out,
-                 double* mirrored, int64_t stride);
+    // out[i * stride + j] = (add: +=) <a_i, b_j>, and mirrored[j * stride + i] the same value; mirrored may be null, or out: then j >= i only
+    void (*gram)(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, bool add,
+                 double* out, double* mirrored, int64_t stride);
     // a + shift I = L L^T, in place on the lower triangle; returns 0 or the 1-based failing pivot
     int64_t (*cholesky)(Threads&, int64_t side, double* a, double shift);
     void (*cholesky_solve)(Threads&, int64_t side, const double* l, int64_t columns, double* x /*[side, columns]*/);

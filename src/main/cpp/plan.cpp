@@ -568,15 +568,16 @@ void Plan::jvp(const lqf_vector* delta, float* out) {
     packed_delta_ = delta->revision;
 }
 
-void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at) {
+void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at, size_t last) {
     if (!values_.back().tangent) return;
     Threads& threads = engine_->threads;
     ops_.import_cotangent(threads, m, classes(), cotangent, scratch(values_.back().x_bar));
-    for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+    for (size_t i = steps_.size(); i-- > last;) {
+        const Step* step = &steps_[i];
         const Value &in = values_[size_t(step->in0)], &y = values_[size_t(step->out)];
         if (!y.tangent) continue;
         float* y_bar = scratch(y.x_bar);
-        float* in_bar = in.tangent ? scratch(in.x_bar) : nullptr;
+        float* in_bar = in.tangent && i > last ? scratch(in.x_bar) : nullptr;
         // the cotangent of an add's input is the add's own
         auto pass_on = [&](int value, bool accumulate) {
             if (!values_[size_t(value)].tangent) return;
@@ -644,6 +645,16 @@ void Plan::vjp(const float* cotangent, float* gradient) {
     });
 }
 
+void Plan::check_whole_layers(int64_t begin, int64_t end) const {
+    for (const Step& step : steps_) {
+        if (!has_weights(step.node)) continue;
+        const int64_t from = step.node.weight_offset, to = step.node.bias_offset + step.conv.oc;
+        LQF_CHECK(to <= begin || from >= end || (from >= begin && to <= end),
+                  "parameters [%lld, %lld) begin or end inside of %s with [%lld, %lld): take whole layers",
+                  (long long)begin, (long long)end, step.name.c_str(), (long long)from, (long long)to);
+    }
+}
+
 void Plan::displacement(const float* delta, float* out) {
     Threads& threads = engine_->threads;
     ops_.fill(threads, parameters_, 0.0f, out);
@@ -655,26 +666,34 @@ void Plan::displacement(const float* delta, float* out) {
     }
 }
 
-void Plan::jacobian(float* rows) {
+void Plan::jacobian(float* rows, int64_t parameter, int64_t length) {
+    auto wanted = [&](const Step& step) {
+        return has_weights(step.node) && step.node.linearised && step.node.weight_offset >= parameter &&
+               step.node.weight_offset < parameter + length;
+    };
+    const auto last = std::find_if(steps_.begin(), steps_.end(), wanted);
     const int classes = this->classes(), batches = (images_ + micro_ - 1) / micro_;
-    const int64_t walks = int64_t(classes) * batches;
+    const int64_t walks = last == steps_.end() ? 0 : int64_t(classes) * batches;
     auto walk = [&](int c, int first) {
         // of the first image; the next is classes rows further
-        float* row = rows + (int64_t(first) * classes + c) * parameters_;
-        reverse(first, micro_batch_at(first), unit_cotangents(c),
-                [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
+        float* row = rows + (int64_t(first) * classes + c) * length - parameter;
+        reverse(
+            first, micro_batch_at(first), unit_cotangents(c),
+            [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
+                if (wanted(step))
                     ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, row + step.node.weight_offset,
-                                      row + step.node.bias_offset, classes * parameters_);
-                });
+                                      row + step.node.bias_offset, classes * length);
+            },
+            size_t(last - steps_.begin()));
     };
-    for (int64_t begin = 0; begin < walks; begin += Replays::kMostWalks) {
+    for (int64_t begin = 0; begin == 0 || begin < walks; begin += Replays::kMostWalks) {
         auto work = [&] {
-            if (begin == 0) ops_.fill(engine_->threads, int64_t(images_) * classes * parameters_, 0.0f, rows);
+            if (begin == 0) ops_.fill(engine_->threads, int64_t(images_) * classes * length, 0.0f, rows);
             for (int64_t i = begin; i < std::min(begin + Replays::kMostWalks, walks); i++)
                 walk(int(i / batches), int(i % batches) * micro_);
         };
         if (walks <= Replays::kMost * Replays::kMostWalks)
-            replay(kJacobian, nullptr, nullptr, rows, work, begin);
+            replay(kJacobian, nullptr, nullptr, rows, work, begin, parameter, length);
         else  // no graph of so many would be kept until it is used again; their rows are 9 GB at least for ResNet-20's 272,000 parameters
             work();
     }
@@ -919,12 +938,17 @@ int32_t lqf_plan_displacement(lqf_plan* plan, lqf_vector* delta, lqf_vector* out
     });
 }
 
-int32_t lqf_plan_jacobian(lqf_plan* plan, lqf_vector* rows) {
+int32_t lqf_plan_jacobian(lqf_plan* plan, lqf_vector* rows, int64_t row, int64_t first, int64_t length) {
     return with(plan, [&](Plan& p) {
         check_forward(p);
         check_no_batch_norm(p, "jacobian");
-        check_vector(rows, &p.engine(), int64_t(p.images()) * p.classes() * p.parameters(), "rows");
-        p.jacobian(rows->writable());
+        LQF_CHECK(first >= 0 && length >= 1 && length <= p.parameters() - first, "parameters [%lld, %lld) of %lld",
+                  (long long)first, (long long)(first + length), (long long)p.parameters());
+        p.check_whole_layers(first, first + length);
+        LQF_CHECK(row >= 0 && row <= (int64_t(1) << 40) / length, "row %lld of length %lld", (long long)row,
+                  (long long)length);
+        check_vector(rows, &p.engine(), (row + int64_t(p.images()) * p.classes()) * length, "rows");
+        p.jacobian(rows->writable() + row * length, first, length);
     });
 }
 

@@ -60,14 +60,15 @@ public:
     void jvp(const lqf_vector* delta, float* out);
     void vjp(const float* cotangent, float* gradient);
     void displacement(const float* delta, float* out);
-    void jacobian(float* rows);
+    void jacobian(float* rows, int64_t first, int64_t length);
+    void check_whole_layers(int64_t begin, int64_t end) const;
     void predict(const lqf_vector* delta, const float* images, int n, float* scores);
     void predict_on_device(const lqf_vector* delta, const float* images, int n, float* scores);
 
     // Walks back from cotangent [n, C] of images first ... first + n - 1 of the last forward, n <= micro_batch(); at every linearised
-    // conv2d calls at(step, conv, x, y_bar).
+    // conv2d calls at(step, conv, x, y_bar). The walk ends at steps()[last], which has weights.
     using AtConv = std::function<void(const Step&, const Conv2d&, const float* x, const float* y_bar)>;
-    void reverse(int first, int n, const float* cotangent, const AtConv& at);
+    void reverse(int first, int n, const float* cotangent, const AtConv& at, size_t last = 0);
 
     // Cotangents for reverse, on the device: e_c of each of up to micro_batch() images.
     const float* unit_cotangents(int c) const { return units_.as<float>() + classes() - 1 - c; }
@@ -106,9 +107,9 @@ private:
 
     const float* arrive(const float* images, int n);  // to the device
     void replay(Verb verb, const void* in0, const void* in1, const void* out, const std::function<void()>& work,
-                int64_t part = 0) {
-        replays_.run(engine_->queue.get(), {verb, images_, in0, in1, out, engine_->scratch.as<void>(), identity_, part},
-                     work);
+                int64_t part = 0, int64_t first = 0, int64_t length = 0) {
+        replays_.run(engine_->queue.get(),
+                     {verb, images_, in0, in1, out, engine_->scratch.as<void>(), identity_, part, first, length}, work);
     }
     const float* to_pack(const lqf_vector* delta);  // null if it is packed
     void pack(const float* delta);

@@ -95,8 +95,8 @@ void add_doubles(Threads&, int64_t n, int count, const double* x, int64_t stride
 double trace(Threads&, int64_t side, const double* a, double divisor);
 void spd_inverse(Threads&, int count, const SpdInverse* matrices, int64_t* pivots);
 void symmetric_eigen(Threads&, int count, const SymmetricEigen* matrices, int64_t* failures);
-void gram(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, double* out,
-          double* mirrored, int64_t stride);
+void gram(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, bool add,
+          double* out, double* mirrored, int64_t stride);
 int64_t cholesky(Threads&, int64_t side, double* a, double shift);
 void cholesky_solve(Threads&, int64_t side, const double* l, int64_t columns, double* x);
 void cholesky_inverse(Threads&, int64_t side, double* l);

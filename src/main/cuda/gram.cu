@@ -57,8 +57,8 @@ __global__ void __launch_bounds__(kReduceThreads)
 
 }  // namespace
 
-void gram(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, double* out,
-          double* mirrored, int64_t stride) {
+void gram(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, bool add,
+          double* out, double* mirrored, int64_t stride) {
     const Rows rows{a_rows, b_rows, length, a, b, mirrored == out};
     const int64_t chunks = ceil_div(length, kChunk), tiles = rows.tiles();
     if (tiles == 0) return;
@@ -70,7 +70,7 @@ void gram(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float*
         LQF_LAUNCH(partial_kernel, dim3(unsigned(tiles), unsigned(count)), dim3(Tile::kThreads), sizeof(Tile::Shared),
                    stream(), rows, first, scratch.at<float>(0));
         LQF_LAUNCH(reduce_kernel, dim3(unsigned(tiles), kTileEntries / kReduceThreads), dim3(kReduceThreads), 0,
-                   stream(), rows, int(count), first > 0, scratch.at<float>(0), out, mirrored, stride);
+                   stream(), rows, int(count), add || first > 0, scratch.at<float>(0), out, mirrored, stride);
     }
 }
 

@@ -16,14 +16,14 @@ const Size kSizes[] = {{1, 1, 1},      {7, 5, 100},   {33, 17, 4095}, {60, 31, 4
 Doubles product(Device& d, const Size& s, const Floats& a, const Floats& b) {
     const int64_t stride = s.a_rows + s.b_rows;
     Doubles out(size_t(stride * stride), NAN);
-    d.ops.gram(d.threads, s.a_rows, s.b_rows, s.length, a.data(), b.data(), out.data() + s.a_rows,
+    d.ops.gram(d.threads, s.a_rows, s.b_rows, s.length, a.data(), b.data(), false, out.data() + s.a_rows,
                out.data() + s.a_rows * stride, stride);
     return out;
 }
 
 Doubles square(Device& d, int64_t rows, int64_t length, const Floats& a) {
     Doubles out(size_t(rows * rows), NAN);
-    d.ops.gram(d.threads, rows, rows, length, a.data(), a.data(), out.data(), out.data(), rows);
+    d.ops.gram(d.threads, rows, rows, length, a.data(), a.data(), false, out.data(), out.data(), rows);
     return out;
 }
 

@@ -179,7 +179,8 @@ TEST_CASE("cpu gram agrees with the reference and does not depend on threads") {
         auto gram = [&, rows = rows, columns = columns, length = length](Device& d, const Floats& other) {
             Doubles out(size_t(rows * stride), -1.0);
             Doubles mirrored(size_t(columns * stride), -1.0);
-            d.ops.gram(d.threads, rows, columns, length, a.data(), other.data(), out.data(), mirrored.data(), stride);
+            d.ops.gram(d.threads, rows, columns, length, a.data(), other.data(), false, out.data(), mirrored.data(),
+                       stride);
             for (int64_t i = 0; i < rows; ++i)
                 for (int64_t j = 0; j < columns; ++j)
                     REQUIRE(mirrored[size_t(j * stride + i)] == out[size_t(i * stride + j)]);
@@ -192,8 +193,8 @@ TEST_CASE("cpu gram agrees with the reference and does not depend on threads") {
     }
     const Floats a = normals(size_t(200) * 90, 1);
     Doubles with_itself(200 * 200), expected(200 * 200);
-    three.ops.gram(three.threads, 200, 200, 90, a.data(), a.data(), with_itself.data(), with_itself.data(), 200);
-    reference.ops.gram(reference.threads, 200, 200, 90, a.data(), a.data(), expected.data(), nullptr, 200);
+    three.ops.gram(three.threads, 200, 200, 90, a.data(), a.data(), false, with_itself.data(), with_itself.data(), 200);
+    reference.ops.gram(reference.threads, 200, 200, 90, a.data(), a.data(), false, expected.data(), nullptr, 200);
     check_close(with_itself, expected, 90);
     CHECK(with_itself[17 * 200 + 199] == with_itself[199 * 200 + 17]);
 }

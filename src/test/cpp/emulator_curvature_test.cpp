@@ -281,19 +281,20 @@ TEST_CASE("emulator gram agrees with the reference") {
         Doubles expected(size_t(rows * stride), -1.0), mirrored(size_t(columns * stride), -1.0);
         const auto out = e.array(expected), mirror = e.array(mirrored);
         const auto da = e.array(a), db = e.array(b);
-        reference.ops.gram(reference.threads, rows, columns, length, a.data(), b.data(), expected.data(),
+        reference.ops.gram(reference.threads, rows, columns, length, a.data(), b.data(), false, expected.data(),
                            mirrored.data(), stride);
-        e.ops.gram(e.threads, rows, columns, length, da.data(), db.data(), out.data(), mirror.data(), stride);
+        e.ops.gram(e.threads, rows, columns, length, da.data(), db.data(), false, out.data(), mirror.data(), stride);
         check_close(out.read(), expected, length);
         check_close(mirror.read(), mirrored, length);
     }
     const int64_t rows = 130;
     const auto a = e.array(normals(size_t(rows) * 90, 1));
     const auto whole = e.array(Doubles(size_t(rows * rows)));
-    e.ops.gram(e.threads, rows, rows, 90, a.data(), a.data(), whole.data(), whole.data(), rows);
+    e.ops.gram(e.threads, rows, rows, 90, a.data(), a.data(), false, whole.data(), whole.data(), rows);
     Doubles expected(size_t(rows * rows));
     const Floats host = a.read();
-    reference.ops.gram(reference.threads, rows, rows, 90, host.data(), host.data(), expected.data(), nullptr, rows);
+    reference.ops.gram(reference.threads, rows, rows, 90, host.data(), host.data(), false, expected.data(), nullptr,
+                       rows);
     check_close(whole.read(), expected, 90);
     CHECK(is_symmetric(rows, whole.read()));
 }

@@ -96,7 +96,7 @@ std::vector<Floats> results(const lqf::Ops& ops) {
                *gradient = device.vector(Floats(parameters));
     OK(lqf_plan_vjp(plan, cotangent, gradient));
     lqf_vector* rows = device.vector(Floats(kImages * kClasses * parameters));
-    OK(lqf_plan_jacobian(plan, rows));
+    OK(lqf_plan_jacobian(plan, rows, 0, 0, int64_t(parameters)));
 
     for (int sharing : {LQF_EXPAND, LQF_REDUCE})
         for (int damping : {LQF_DAMPING_FACTORED, LQF_DAMPING_EXACT}) {
@@ -113,7 +113,7 @@ std::vector<Floats> results(const lqf::Ops& ops) {
     constexpr int kSide = kImages * kClasses;
     lqf_matrix* gram = nullptr;
     OK(lqf_matrix_create(&device.engine, kSide, &gram));
-    OK(lqf_matrix_gram(gram, 0, rows, kSide, 0, rows, kSide, int64_t(parameters)));
+    OK(lqf_matrix_gram(gram, 0, rows, kSide, 0, rows, kSide, int64_t(parameters), 0));
     OK(lqf_matrix_cholesky(gram, 1e4));
     std::vector<double> x(kSide, 1), matrix(kSide * kSide);
     OK(lqf_matrix_solve(gram, x.data(), 1));

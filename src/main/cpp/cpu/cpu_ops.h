@@ -63,8 +63,8 @@ void add_doubles(Threads&, int64_t n, int count, const double* x, int64_t stride
 double trace(Threads&, int64_t side, const double* a, double divisor);
 void spd_inverse(Threads&, int count, const SpdInverse* matrices, int64_t* pivots);
 void symmetric_eigen(Threads&, int count, const SymmetricEigen* matrices, int64_t* failures);
-void gram(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, double* out,
-          double* mirrored, int64_t stride);
+void gram(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, bool add,
+          double* out, double* mirrored, int64_t stride);
 // Lower triangle of row-major a becomes L; 0 or the 1-based pivot that was not positive and finite: LAPACK alone lets NaN pass.
 int potrf(int side, double* a, int stride);
 int potrf(int side, float* a, int stride);

@@ -123,7 +123,7 @@ private:
 
 template <class Products>
 void products(Threads& threads, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b,
-              double* out, bool symmetric, int64_t stride) {
+              bool add, double* out, bool symmetric, int64_t stride) {
     const Products packed(threads, a_rows, b_rows);
     const int64_t row_tasks = ceil_div(a_rows, Products::kRows), column_tasks = ceil_div(b_rows, Products::kColumns);
     for (int64_t first = 0; first < length; first += Products::kMost) {
@@ -141,7 +141,7 @@ void products(Threads& threads, int64_t a_rows, int64_t b_rows, int64_t length, 
             for (int i = 0; i < rows; ++i) {
                 const int64_t left = symmetric ? std::clamp<int64_t>(row + i - column, 0, columns) : 0;
                 double* target = out + (row + i) * stride + column + left;
-                if (first == 0) std::fill_n(target, columns - left, 0.0);
+                if (first == 0 && !add) std::fill_n(target, columns - left, 0.0);
                 kernels().axpy_double(columns - left, 1.0f, sum + int64_t(i) * sum_row + left, target);
             }
         });
@@ -150,12 +150,12 @@ void products(Threads& threads, int64_t a_rows, int64_t b_rows, int64_t length, 
 
 }  // namespace
 
-void gram(Threads& threads, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, double* out,
-          double* mirrored, int64_t stride) {
+void gram(Threads& threads, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, bool add,
+          double* out, double* mirrored, int64_t stride) {
     const bool symmetric = out == mirrored;
     const bool halves = kernels().multiply_halves && length >= HalvesProducts::kShortest;
-    (halves ? products<HalvesProducts> : products<FloatProducts>)(threads, a_rows, b_rows, length, a, b, out, symmetric,
-                                                                  stride);
+    (halves ? products<HalvesProducts> : products<FloatProducts>)(threads, a_rows, b_rows, length, a, b, add, out,
+                                                                  symmetric, stride);
     if (!mirrored) return;
     threads.each(b_rows, [&](int64_t j, int) {
         for (int64_t i = 0; i < (symmetric ? j : a_rows); ++i) mirrored[j * stride + i] = out[i * stride + j];

@@ -112,11 +112,11 @@ void symmetric_eigen(Threads&, int count, const SymmetricEigen* matrices, int64_
     }
 }
 
-void gram(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, double* out,
-          double* mirrored, int64_t stride) {
+void gram(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, bool add,
+          double* out, double* mirrored, int64_t stride) {
     for (int64_t i = 0; i < a_rows; i++)
         for (int64_t j = mirrored == out ? i : 0; j < b_rows; j++) {
-            double sum = 0;
+            double sum = add ? out[i * stride + j] : 0;
             for (int64_t k = 0; k < length; k++) sum += double(a[i * length + k]) * b[j * length + k];
             out[i * stride + j] = sum;
             if (mirrored) mirrored[j * stride + i] = sum;

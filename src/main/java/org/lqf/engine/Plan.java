@@ -2,6 +2,8 @@ package org.lqf.engine;
 
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import org.lqf.binding.Lqf;
 import org.lqf.binding.LqfPlan;
@@ -9,6 +11,7 @@ import org.lqf.model.Backbone;
 import org.lqf.model.Layer;
 import org.lqf.model.LayerUnits;
 import org.lqf.model.Node;
+import org.lqf.model.ParameterBlock;
 
 /**
  * A backbone compiled for a device: f(x; w0) and its Jacobian J at w0 as a linear map.
@@ -238,7 +241,50 @@ public final class Plan extends Handle {
    */
   public void jacobian(DeviceVector rows) {
     checkLength("rows", rows, checkForward() * (long) classes() * parameters());
-    call(() -> Lqf.lqf_plan_jacobian(pointer, rows.pointer), this, rows);
+    jacobian(rows, 0, new Columns(0, Math.toIntExact(parameters())));
+  }
+
+  /** Parameters [first, first + length), those of some layers that follow one another. */
+  public record Columns(int first, int length) {}
+
+  /**
+   * The linearised layers from the last to the first, as many together as have no more than so many
+   * parameters, but at least one.
+   */
+  public List<Columns> columns(long most) {
+    List<Columns> columns = new ArrayList<>();
+    List<ParameterBlock> blocks = backbone.blocks();
+    for (int i = blocks.size() - 1; i >= 0; i--) {
+      ParameterBlock block = blocks.get(i);
+      if (!linearised.layers().contains(block.node())) {
+        continue;
+      }
+      int last = columns.size() - 1;
+      if (last >= 0
+          && columns.get(last).first == block.end()
+          && (long) block.size() + columns.get(last).length <= most) {
+        int length = block.size() + columns.get(last).length;
+        columns.set(last, new Columns(block.weightOffset(), length));
+      } else {
+        columns.add(new Columns(block.weightOffset(), block.size()));
+      }
+    }
+    return columns;
+  }
+
+  /**
+   * The Jacobian by some parameters, to be had in pieces where all of it is too long.
+   *
+   * @param rows [at least row + n · classes, columns.length()]; n · classes of them, from row on,
+   *     are overwritten
+   * @throws IllegalStateException if forward was not called
+   */
+  public void jacobian(DeviceVector rows, long row, Columns columns) {
+    checkForward();
+    call(
+        () -> Lqf.lqf_plan_jacobian(pointer, rows.pointer, row, columns.first, columns.length),
+        this,
+        rows);
   }
 
   /**

@@ -42,8 +42,28 @@ public final class SymmetricMatrix extends Handle {
    */
   public SymmetricMatrix gram(
       int row, DeviceVector a, int aRows, int column, DeviceVector b, int bRows, long length) {
+    return gram(row, a, aRows, column, b, bRows, length, false);
+  }
+
+  /** Adds what {@link #gram} sets: for rows that come in pieces. */
+  public SymmetricMatrix addGram(
+      int row, DeviceVector a, int aRows, int column, DeviceVector b, int bRows, long length) {
+    return gram(row, a, aRows, column, b, bRows, length, true);
+  }
+
+  private SymmetricMatrix gram(
+      int row,
+      DeviceVector a,
+      int aRows,
+      int column,
+      DeviceVector b,
+      int bRows,
+      long length,
+      boolean add) {
     call(
-        () -> Lqf.lqf_matrix_gram(pointer, row, a.pointer, aRows, column, b.pointer, bRows, length),
+        () ->
+            Lqf.lqf_matrix_gram(
+                pointer, row, a.pointer, aRows, column, b.pointer, bRows, length, add ? 1 : 0),
         this,
         a,
         b);

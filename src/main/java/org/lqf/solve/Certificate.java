@@ -6,12 +6,13 @@ package org.lqf.solve;
  * @param loss L(Δ)
  * @param gradientNorm ‖∇L(Δ)‖
  * @param ridge λ of the mean loss, &gt; 0
+ * @param gap L(Δ) − L* is at most this: ‖∇L‖²/(2λ), or ⟨∇L, A⁻¹∇L⟩/2 where H ⪰ A ⪰ λI is known
  */
-public record Certificate(double loss, double gradientNorm, double ridge) {
+public record Certificate(double loss, double gradientNorm, double ridge, double gap) {
 
-  /** L(Δ) − L* is at most this: ‖∇L‖²/(2λ). */
-  public double gap() {
-    return gradientNorm * gradientNorm / (2 * ridge);
+  /** Where no more than H ⪰ λI is known. */
+  public Certificate(double loss, double gradientNorm, double ridge) {
+    this(loss, gradientNorm, ridge, gradientNorm * gradientNorm / (2 * ridge));
   }
 
   /** ‖Δ − Δ*‖ is at most this: ‖∇L‖/λ. */

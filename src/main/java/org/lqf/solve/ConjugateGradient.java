@@ -105,7 +105,10 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
         if (restartNorm <= goal
             || restartNorm > WORTHWHILE * before
             || iteration >= limits.maxIterations) {
-          Certificate certificate = new Certificate(loss, restartNorm, problem.ridge());
+          Certificate certificate =
+              preconditioner != null && preconditioner.bounds()
+                  ? new Certificate(loss, restartNorm, problem.ridge(), rho / 2)
+                  : new Certificate(loss, restartNorm, problem.ridge());
           return new Solution(iteration, certificate, restartNorm <= goal, trace);
         }
       }

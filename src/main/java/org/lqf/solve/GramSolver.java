@@ -93,7 +93,7 @@ public final class GramSolver {
         .forEach(
             Samples.IN_ORDER,
             (images, n, targets) -> {
-              problem.plan().forward(images, n);
+              problem.forward(images, n);
               for (float value : problem.residual(n, targets, delta).toArray()) {
                 all[at[0]++] = -value;
               }
@@ -117,7 +117,7 @@ public final class GramSolver {
             Samples.IN_ORDER,
             (images, n, targets) -> {
               int end = at[0] + n * classes;
-              problem.plan().forward(images, n);
+              problem.forward(images, n);
               DeviceVector cotangent = problem.outputs(n);
               cotangent.write(Arrays.copyOfRange(single, at[0], end));
               problem.plan().vjp(cotangent, delta);

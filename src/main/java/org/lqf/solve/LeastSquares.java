@@ -11,8 +11,8 @@ import org.lqf.engine.Plan;
  *
  * <p>Holds nothing of the images: every product walks over them, forward, jvp and vjp batch by
  * batch. Where all of them come as one batch, the plan still keeps them after the first walk, and
- * the forward, a fifth of the work, is left out. Results do not depend on how the images are cut
- * into batches, bit for bit. Owns its workspace, not the plan. Not for several threads at once.
+ * every later forward is left out. Results do not depend on how the images are cut into batches,
+ * bit for bit. Owns its workspace, not the plan. Not for several threads at once.
  */
 public final class LeastSquares implements AutoCloseable {
 
@@ -92,15 +92,17 @@ public final class LeastSquares implements AutoCloseable {
    * @return L(delta)
    */
   public double gradient(DeviceVector delta, DeviceVector gradient) throws IOException {
+    double norm = delta.dot(delta);
     gradient.set(delta).scale(ridge);
     double[] squares = new double[1];
     samples.forEach(
         Samples.IN_ORDER,
         (images, n, targets) -> {
-          addGradient(images, n, targets, delta, 1.0 / samples.size(), gradient, squares);
-          kept = n == samples.size() ? plan.forwards() : -1;
+          forward(images, n);
+          DeviceVector residual = norm == 0 ? residual(n, targets) : residual(n, targets, delta);
+          addGradient(residual, 1.0 / samples.size(), gradient, squares);
         });
-    return squares[0] / (2 * samples.size()) + ridge / 2 * delta.dot(delta);
+    return squares[0] / (2 * samples.size()) + ridge / 2 * norm;
   }
 
   /** {@link #gradient} with a bound: Δ, how good it is. The gradient vector is overwritten. */
@@ -123,7 +125,7 @@ public final class LeastSquares implements AutoCloseable {
       samples.forEach(
           Samples.IN_ORDER,
           (images, n, targets) -> {
-            plan.forward(images, n);
+            forward(images, n);
             addHessian(n, direction, out);
           });
     }
@@ -137,21 +139,21 @@ public final class LeastSquares implements AutoCloseable {
     plan.vjp(product, out);
   }
 
+  /** Takes a batch of the pass in order to the plan, if it does not keep all images already. */
+  void forward(float[] images, int n) {
+    if (kept != plan.forwards()) {
+      plan.forward(images, n);
+      kept = n == samples.size() ? plan.forwards() : -1;
+    }
+  }
+
   /**
-   * gradient += weight · Σ Jᵢᵀ(f(xᵢ; w0) + JᵢΔ − yᵢ) over one batch.
+   * gradient += weight · Σ Jᵢᵀrᵢ over the images of the plan's last forward.
    *
-   * @param squares [1], Σ‖f(xᵢ; w0) + JᵢΔ − yᵢ‖² is added, value by value in order
+   * @param residual [n, classes], overwritten
+   * @param squares [1], ‖r‖² is added, value by value in order
    */
-  void addGradient(
-      float[] images,
-      int n,
-      float[] targets,
-      DeviceVector delta,
-      double weight,
-      DeviceVector gradient,
-      double[] squares) {
-    plan.forward(images, n);
-    DeviceVector residual = residual(n, targets, delta);
+  void addGradient(DeviceVector residual, double weight, DeviceVector gradient, double[] squares) {
     for (float value : residual.toArray()) {
       squares[0] += (double) value * value;
     }
@@ -165,6 +167,14 @@ public final class LeastSquares implements AutoCloseable {
     plan.jvp(delta, w.residual);
     plan.outputs(w.other);
     w.residual.add(1, w.other);
+    w.other.write(0, targets);
+    return w.residual.add(-1, w.other);
+  }
+
+  /** The same of Δ = 0. */
+  private DeviceVector residual(int n, float[] targets) {
+    Workspace w = workspace(n);
+    plan.outputs(w.residual);
     w.other.write(0, targets);
     return w.residual.add(-1, w.other);
   }

@@ -14,4 +14,9 @@ public interface Preconditioner {
    * @param target [parameters], overwritten
    */
   void apply(DeviceVector vector, DeviceVector target) throws IOException;
+
+  /** Whether it is A⁻¹ for an A with H ⪰ A ⪰ λI, which proves more of a solution than λI does. */
+  default boolean bounds() {
+    return false;
+  }
 }

@@ -74,11 +74,13 @@ final class Planner {
   private final int images;
   private final int classes;
   private final double macs;
+  private final boolean lazy; // memory is the host's
 
   private Planner(Engine engine, Backbone sized, ImageFolder folder, LqfConfig config)
       throws IOException {
     this.folder = folder;
     this.config = config;
+    lazy = !engine.describe().startsWith("cuda");
     images = folder.size();
     classes = folder.classes().size();
     Backbone cut = sized.cutAtFeatures();
@@ -117,9 +119,7 @@ final class Planner {
         config.solver() == Solver.AUTO && !config.augment() && GramMatrix.possible(images, classes);
     @Nullable TuningPlan gram = open ? best(new SolverChoice(Solver.GRAM, "")) : null;
     double gramWork =
-        gram == null
-            ? Double.NaN
-            : GramMatrix.work(classes, parameters(), gram.batch(), images, macs);
+        gram == null ? Double.NaN : GramMatrix.work(classes, parameters(), images, macs);
     SolverChoice choice =
         SolverChoice.of(config, images, classes, parameters(), macs, gramWork, gram != null);
     if (choice.solver() == Solver.GRAM) {
@@ -212,8 +212,11 @@ final class Planner {
       stages.add(
           new TuningPlan.Stage(
               "preconditioner",
-              loaded + part * image + GramMatrix.bytes(part, classes, parameters(), partBatch),
-              gramSeconds(part, partBatch)));
+              loaded
+                  - untouched(batch)
+                  + part * image
+                  + GramMatrix.bytes(part, classes, parameters(), partBatch),
+              gramSeconds(part)));
       loaded += 8L * part * classes * part * classes;
       boolean partKept = part <= batch;
       perPass += part * ((partKept ? 0 : 2 * speed.forward) + speed.jvp + speed.vjp);
@@ -238,14 +241,19 @@ final class Planner {
                       + Math.max(
                           GramMatrix.bytes(images, classes, parameters(), batch),
                           vectors(2) + copies),
-                  gramSeconds(images, batch));
+                  gramSeconds(images));
           case AUTO -> throw new AssertionError("chosen before");
         });
     return new TuningPlan(solver, choice.reason(), batch, held, base, stages, config.memory());
   }
 
-  private double gramSeconds(int count, int batch) {
-    return GramMatrix.work(classes, parameters(), batch, count, macs) * speed.step() / (5 * macs);
+  /** Of a plan, before the first pass over all images: the host gives memory when it is written. */
+  private long untouched(int batch) {
+    return lazy ? memory.more * Math.max(0, batch - RIDGE_IMAGES) : 0;
+  }
+
+  private double gramSeconds(int count) {
+    return GramMatrix.work(classes, parameters(), count, macs) * speed.step() / (5 * macs);
   }
 
   private long parameters() {

@@ -26,7 +26,7 @@ public record SolverChoice(Solver solver, String reason) {
         classes,
         parameters,
         macs,
-        GramMatrix.work(classes, parameters, plan.maxBatch(), images, macs),
+        GramMatrix.work(classes, parameters, images, macs),
         GramMatrix.fits(images, classes, parameters, FreeMemory.bytes()));
   }
 

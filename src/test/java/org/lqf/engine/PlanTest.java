@@ -2,6 +2,7 @@ package org.lqf.engine;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.lqf.engine.Numbers.assertClose;
 import static org.lqf.engine.Numbers.flat;
@@ -128,6 +129,40 @@ class PlanTest {
     }
     assertClose(jvp, verbs.jvp(), BOUND, "jvp");
     assertClose(vjp, verbs.vjp(), BOUND, "vjp");
+  }
+
+  @ParameterizedTest
+  @MethodSource("org.lqf.engine.Devices#all")
+  void theJacobianBySomeLayersHasTheirColumns(String device) {
+    float[] whole = jacobian(device, 2, trial, net.parameters(), N);
+    List<ParameterBlock> blocks = net.blocks();
+    try (Engine engine = Engine.open(device, 2);
+        Plan plan = engine.compile(net, N);
+        DeviceVector rows = engine.vector(whole.length + net.parameters())) {
+      plan.forward(trial.images(), N);
+      for (int from = 0; from < blocks.size(); from++) {
+        for (int to : new int[] {from, blocks.size() - 1}) {
+          int first = blocks.get(from).weightOffset();
+          int length = blocks.get(to).end() - first;
+          plan.jacobian(rows.fill(7), 1, new Plan.Columns(first, length));
+          float[] part = rows.toArray();
+          assertEquals(7, part[length - 1], "before the row that was asked for");
+          for (int r = 0; r < N * plan.classes(); r++) {
+            int at = (int) (r * net.parameters()) + first;
+            assertArrayEquals(
+                Arrays.copyOfRange(whole, at, at + length),
+                Arrays.copyOfRange(part, (r + 1) * length, (r + 2) * length),
+                "row " + r + " of layers " + from + " to " + to);
+          }
+        }
+      }
+      int inside = blocks.get(0).weightOffset() + 1;
+      IllegalArgumentException e =
+          assertThrows(
+              IllegalArgumentException.class,
+              () -> plan.jacobian(rows, 0, new Plan.Columns(inside, inside)));
+      assertTrue(e.getMessage().contains("take whole layers"), e::getMessage);
+    }
   }
 
   private static float[] jacobian(

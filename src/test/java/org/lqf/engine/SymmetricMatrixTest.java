@@ -74,6 +74,10 @@ class SymmetricMatrixTest {
     return engine.matrix(side).write(0, 0, side, side, values);
   }
 
+  private static double[] doubled(double[] values) {
+    return Arrays.stream(values).map(value -> 2 * value).toArray();
+  }
+
   @ParameterizedTest
   @MethodSource("org.lqf.engine.Devices#all")
   void gramIsTheProductsOfTheRows(String device) {
@@ -85,6 +89,10 @@ class SymmetricMatrixTest {
           DeviceVector va = engine.vector(a);
           DeviceVector vb = engine.vector(b);
           SymmetricMatrix matrix = engine.matrix(13)) {
+        matrix.gram(1, va, rows, 1, va, rows, length).gram(1, va, rows, 8, vb, 5, length);
+        double[] once = matrix.toArray();
+        matrix.addGram(1, va, rows, 1, va, rows, length).addGram(1, va, rows, 8, vb, 5, length);
+        assertArrayEquals(doubled(once), matrix.toArray(), 1e-9, "added");
         matrix.gram(1, va, rows, 1, va, rows, length).gram(1, va, rows, 8, vb, 5, length);
         double[] expected = new double[13 * 13];
         for (int i = 0; i < rows; i++) {

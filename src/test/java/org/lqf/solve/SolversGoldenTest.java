@@ -69,9 +69,21 @@ class SolversGoldenTest {
           Solution solution = cg.solve(problem, part, delta, Progress.NONE, Checkpoint.NONE);
           assertClose(GoldenProblem.doubles("optimum"), delta.toArray(), OPTIMUM_BOUND, "part");
           assertTrue(size < 12 || solution.iterations() < plain.iterations(), solution::toString);
+          double best = GoldenProblem.doubles("losses")[1];
+          delta.fill(0);
+          Certificate early =
+              new ConjugateGradient(0.1, 1)
+                  .solve(problem, part, delta, Progress.NONE, Checkpoint.NONE)
+                  .certificate();
+          assertTrue(early.loss() - best <= early.gap() + 1e-4, early::toString);
+          assertTrue(early.gap() < plainGap(early), early::toString);
         }
       }
     }
+  }
+
+  private static double plainGap(Certificate c) {
+    return new Certificate(c.loss(), c.gradientNorm(), c.ridge()).gap();
   }
 
   @ParameterizedTest
@@ -81,10 +93,11 @@ class SolversGoldenTest {
         Plan plan = GoldenProblem.compile(engine);
         Plan small = engine.compile(Goldens.kinds(), 5);
         LeastSquares problem = GoldenProblem.of(engine, plan, 12);
-        LeastSquares pieces = GoldenProblem.of(engine, small, 5);
         LeastSquares steeper =
             new LeastSquares(engine, plan, GoldenProblem.samples(12), 30 * problem.ridge());
-        SubsampledHessian part = SubsampledHessian.of(problem, 12, Progress.NONE);
+        LeastSquares pieces =
+            new LeastSquares(engine, small, GoldenProblem.samples(5), 30 * problem.ridge());
+        SubsampledHessian part = SubsampledHessian.of(steeper, 12, Progress.NONE);
         SubsampledHessian cut = SubsampledHessian.of(pieces, 12, Progress.NONE);
         DeviceVector vector = engine.vector(Numbers.normal((int) plan.parameters(), 3));
         DeviceVector product = engine.vector(plan.parameters());
