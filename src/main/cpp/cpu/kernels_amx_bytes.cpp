@@ -318,10 +318,7 @@ LQF_INLINE void multiply(const cpu::ByteProduct<T>& p) {
             const uint32_t* right = p.right + across * p.right_group;
             fetch(p.next_left + group * p.left_group + across * left_lines * cpu::kBlock, left_lines);
             fetch(p.next_right + across * p.right_group + group * right_lines * cpu::kBlock, right_lines);
-            _tile_zero(0);
-            _tile_zero(1);
-            _tile_zero(2);
-            _tile_zero(3);
+            zero_sums();
             _tile_zero(4);
             if constexpr (BYTES > 5) _tile_zero(5);
             const int first_step = p.upper ? row / cpu::kByteDepth : 0;
