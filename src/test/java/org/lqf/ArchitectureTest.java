@@ -55,7 +55,7 @@ class ArchitectureTest {
           .whereLayer("curvature")
           .mayOnlyAccessLayers("model", "engine", "binding")
           .whereLayer("solve")
-          .mayOnlyAccessLayers("engine", "curvature")
+          .mayOnlyAccessLayers("model", "engine", "curvature")
           .whereLayer("tune")
           .mayOnlyAccessLayers("image", "model", "engine", "curvature", "solve")
           .whereLayer("pretrain")

@@ -109,7 +109,7 @@ final class ChangeReceipt {
             "images",
             "%d before, %d after".formatted(receipt.imagesBefore(), receipt.imagesAfter()))
         .line("route", "%s, %d iterations".formatted(receipt.route(), receipt.iterations()))
-        .certificate(fit)
+        .certificate(fit.certificate())
         .line(
             "distance",
             "%.2g of ‖Δ‖: certified to be at most this far from the one optimum"

@@ -72,10 +72,11 @@ final class InspectCommand implements Callable<Integer> {
             "%s, %d iterations, seed %d".formatted(fit.solver(), fit.iterations(), fit.seed()))
         .line("ridge", String.valueOf(fit.ridge()))
         .line("target scale", String.valueOf(fit.targetScale()))
-        .certificate(fit)
+        .certificate(fit.certificate())
         .line(
             "distance",
-            "%.3g: Δ is at most this far from the one optimum".formatted(fit.certifiedDistance()))
+            "%.3g: Δ is at most this far from the one optimum"
+                .formatted(fit.certificate().distance()))
         .line("delta", "[%d], norm %.6g".formatted(model.delta().length, norm(model.delta())))
         .line(
             "head.weight",
@@ -131,7 +132,7 @@ final class InspectCommand implements Callable<Integer> {
         .put("mean", model.input().mean())
         .put("std", model.input().std())
         .put("linearised", new TreeMap<>(model.linearised().byLayer()))
-        .put("certifiedDistance", model.fit().certifiedDistance())
+        .put("certifiedDistance", model.fit().certificate().distance())
         .put("deltaNorm", norm(model.delta()))
         .put("headWeightNorm", norm(model.headWeight()))
         .put("headBiasNorm", norm(model.headBias()))

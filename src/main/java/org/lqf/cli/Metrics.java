@@ -62,9 +62,9 @@ final class Metrics {
   /** What the file of a model knows. */
   Metrics model(LinearisedModel model) {
     LinearisedModel.Fit fit = model.fit();
-    return put("trainLoss", fit.loss())
-        .put("gradientNorm", fit.gradientNorm())
-        .put("certifiedGap", fit.certifiedGap())
+    return put("trainLoss", fit.certificate().loss())
+        .put("gradientNorm", fit.certificate().gradientNorm())
+        .put("certifiedGap", fit.certificate().gap())
         .put("iterations", fit.iterations())
         .put("solver", fit.solver())
         .put("seed", fit.seed())

@@ -5,7 +5,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
-import org.lqf.model.LinearisedModel;
+import org.lqf.model.Certificate;
 import org.lqf.predict.ConfusionMatrix;
 import org.lqf.pretrain.SgdConfig;
 import org.lqf.pretrain.WeightSgd;
@@ -30,14 +30,14 @@ final class ResultTable {
     return this;
   }
 
-  /** How good the solution is, proven; formulas: {@link LinearisedModel.Fit}. */
-  ResultTable certificate(LinearisedModel.Fit fit) {
-    return line("training loss", "%.6g".formatted(fit.loss()))
-        .line("‖∇L‖", "%.3g".formatted(fit.gradientNorm()))
+  /** How good the solution is, proven. */
+  ResultTable certificate(Certificate proven) {
+    return line("training loss", "%.6g".formatted(proven.loss()))
+        .line("‖∇L‖", "%.3g".formatted(proven.gradientNorm()))
         .line(
             "certified gap",
             "%.3g: the training loss is at most this above the smallest there is (%.2g %%)"
-                .formatted(fit.certifiedGap(), 100 * fit.certifiedGap() / fit.loss()));
+                .formatted(proven.gap(), 100 * proven.gap() / proven.loss()));
   }
 
   /** How a network came about. */

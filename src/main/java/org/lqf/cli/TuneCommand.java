@@ -210,7 +210,7 @@ final class TuneCommand implements Callable<Integer> {
                         report.converged()
                             ? ""
                             : ", tolerance not met: see --iterations and --tolerance"))
-            .certificate(fit)
+            .certificate(fit.certificate())
             .cost(seconds);
     if (score == null) {
       table.line("test accuracy", "no test images; give --test DIR or --holdout 0.2");

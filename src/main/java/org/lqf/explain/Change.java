@@ -44,9 +44,7 @@ public record Change(float[] delta, Receipt receipt) {
             receipt.imagesAfter(),
             receipt.iterations(),
             fit.targetScale(),
-            fit.ridge(),
-            receipt.certificate().loss(),
-            receipt.certificate().gradientNorm()),
+            receipt.certificate()),
         provenance);
   }
 }

@@ -127,14 +127,7 @@ public final class ClassChange {
         model.linearised(),
         delta,
         new LinearisedModel.Fit(
-            "start",
-            fit.seed(),
-            samples,
-            0,
-            fit.targetScale(),
-            fit.ridge(),
-            fit.loss(),
-            fit.gradientNorm()),
+            "start", fit.seed(), samples, 0, fit.targetScale(), fit.certificate()),
         Provenance.UNKNOWN);
   }
 }

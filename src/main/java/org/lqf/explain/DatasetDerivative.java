@@ -3,7 +3,7 @@ package org.lqf.explain;
 import java.io.IOException;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.SymmetricMatrix;
-import org.lqf.solve.Certificate;
+import org.lqf.model.Certificate;
 import org.lqf.solve.LeastSquares;
 import org.lqf.solve.Samples;
 

@@ -7,8 +7,8 @@ import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
 import org.lqf.model.Backbone;
+import org.lqf.model.Certificate;
 import org.lqf.model.LinearisedModel;
-import org.lqf.solve.Certificate;
 import org.lqf.solve.ImageArray;
 import org.lqf.solve.Samples;
 

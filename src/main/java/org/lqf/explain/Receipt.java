@@ -1,6 +1,6 @@
 package org.lqf.explain;
 
-import org.lqf.solve.Certificate;
+import org.lqf.model.Certificate;
 
 /**
  * What was done to a model and what is proven of the result. The linearisation point, that is the
@@ -34,8 +34,8 @@ public record Receipt(
   }
 
   /**
-   * The new Δ is at most this far from the one optimum, as a part of its own length: ‖∇L‖/(λ‖Δ‖).
-   * Proven, and often far too pessimistic, since λ is the smallest curvature there can be.
+   * The new Δ is at most this far from the one optimum, as a part of its own length. Proven, and
+   * often far too pessimistic, since λ is the smallest curvature there can be.
    */
   public double certifiedRelativeDistance() {
     return certificate.distance() / deltaNorm;

@@ -5,7 +5,7 @@ import java.util.List;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.SymmetricMatrix;
-import org.lqf.solve.Certificate;
+import org.lqf.model.Certificate;
 import org.lqf.solve.GramMatrix;
 
 /**

@@ -6,7 +6,7 @@ import java.util.Objects;
 import java.util.stream.IntStream;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.SymmetricMatrix;
-import org.lqf.solve.Certificate;
+import org.lqf.model.Certificate;
 import org.lqf.solve.Checkpoint;
 import org.lqf.solve.ConjugateGradient;
 import org.lqf.solve.GramMatrix;

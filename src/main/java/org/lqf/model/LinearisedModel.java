@@ -50,6 +50,7 @@ public record LinearisedModel(
 
   private static final String FORMAT = "lqf-model/2";
   private static final String CONTENT = "content";
+  private static final String GAP = "certifiedGap"; // files written before it was kept lack it
 
   /**
    * What a model was made from.
@@ -69,16 +70,14 @@ public record LinearisedModel(
       String version) {}
 
   /**
-   * The problem that was solved and its certificate.
+   * The problem that was solved, and how well.
    *
    * @param solver its name, such as "cg"
    * @param seed of everything random in the training
    * @param samples training images
    * @param iterations of the solver
    * @param targetScale α: the target of an image is α for its class and 0 for the others
-   * @param ridge λ of L(Δ) = 1/(2N) Σ‖f(x) − y‖² + λ/2 ‖Δ‖²
-   * @param loss L(Δ)
-   * @param gradientNorm ‖∇L(Δ)‖
+   * @param certificate what the solver proved of delta
    */
   public record Fit(
       String solver,
@@ -86,30 +85,28 @@ public record LinearisedModel(
       int samples,
       int iterations,
       double targetScale,
-      double ridge,
-      double loss,
-      double gradientNorm) {
+      Certificate certificate) {
 
     public Fit {
+      double ridge = certificate.ridge();
       if (!(targetScale > 0 && ridge > 0 && samples > 0 && iterations >= 0)) {
         throw new IllegalArgumentException(
             "a fit needs samples, target scale and ridge above 0, got %d, %s and %s"
                 .formatted(samples, targetScale, ridge));
       }
-      if (!(Double.isFinite(loss) && Double.isFinite(gradientNorm))) {
+      double loss = certificate.loss();
+      double gradientNorm = certificate.gradientNorm();
+      double gap = certificate.gap();
+      if (!(Double.isFinite(loss) && Double.isFinite(gradientNorm) && Double.isFinite(gap))) {
         throw new IllegalArgumentException(
-            "loss %s and gradient norm %s must be finite".formatted(loss, gradientNorm));
+            "loss %s, gradient norm %s and certified gap %s must be finite"
+                .formatted(loss, gradientNorm, gap));
       }
     }
 
-    /** At most this much above the smallest loss that is possible: ‖∇L‖²/(2λ), since H ⪰ λI. */
-    public double certifiedGap() {
-      return gradientNorm * gradientNorm / (2 * ridge);
-    }
-
-    /** At most this far from the one optimum: ‖Δ − Δ*‖ ≤ ‖∇L‖/λ. */
-    public double certifiedDistance() {
-      return gradientNorm / ridge;
+    /** λ of L(Δ) = 1/(2N) Σ‖f(x) − y‖² + λ/2 ‖Δ‖². */
+    public double ridge() {
+      return certificate.ridge();
     }
   }
 
@@ -192,7 +189,7 @@ public record LinearisedModel(
     texts.put("labels", String.join("/", labels)); // names of folders hold no '/'
     texts.put("linearised", new TreeMap<>(linearised.byLayer()).toString());
     texts.put("targetScale", Double.toString(fit.targetScale));
-    texts.put("ridge", Double.toString(fit.ridge));
+    texts.put("ridge", Double.toString(fit.ridge()));
     Map<String, Tensor> tensors =
         Map.of("head.weight", Tensor.of(headWeight), "head.bias", Tensor.of(headBias));
     return digest(new Safetensors(texts, tensors));
@@ -248,9 +245,10 @@ public record LinearisedModel(
     texts.put("samples", Integer.toString(fit.samples));
     texts.put("iterations", Integer.toString(fit.iterations));
     texts.put("targetScale", Double.toString(fit.targetScale));
-    texts.put("ridge", Double.toString(fit.ridge));
-    texts.put("loss", Double.toString(fit.loss));
-    texts.put("gradientNorm", Double.toString(fit.gradientNorm));
+    texts.put("ridge", Double.toString(fit.ridge()));
+    texts.put("loss", Double.toString(fit.certificate.loss()));
+    texts.put("gradientNorm", Double.toString(fit.certificate.gradientNorm()));
+    texts.put(GAP, Double.toString(fit.certificate.gap()));
     provenance.write(texts);
     Map<String, Tensor> tensors =
         Map.of(
@@ -282,10 +280,17 @@ public record LinearisedModel(
             Integer.parseInt(text(texts, "samples")),
             Integer.parseInt(text(texts, "iterations")),
             Double.parseDouble(text(texts, "targetScale")),
-            Double.parseDouble(text(texts, "ridge")),
-            Double.parseDouble(text(texts, "loss")),
-            Double.parseDouble(text(texts, "gradientNorm"))),
+            certificate(texts)),
         Provenance.read(texts));
+  }
+
+  private static Certificate certificate(Map<String, String> texts) {
+    double loss = Double.parseDouble(text(texts, "loss"));
+    double gradientNorm = Double.parseDouble(text(texts, "gradientNorm"));
+    double ridge = Double.parseDouble(text(texts, "ridge"));
+    return texts.containsKey(GAP)
+        ? new Certificate(loss, gradientNorm, ridge, Double.parseDouble(text(texts, GAP)))
+        : new Certificate(loss, gradientNorm, ridge);
   }
 
   /**

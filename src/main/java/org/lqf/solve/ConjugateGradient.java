@@ -8,6 +8,7 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
+import org.lqf.model.Certificate;
 
 /**
  * Conjugate gradients on HΔ = −∇L(0), optionally preconditioned: one jvp and one vjp over the
@@ -105,11 +106,7 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
         if (restartNorm <= goal
             || restartNorm > WORTHWHILE * before
             || iteration >= limits.maxIterations) {
-          Certificate certificate =
-              preconditioner != null && preconditioner.bounds()
-                  ? new Certificate(loss, restartNorm, problem.ridge(), rho / 2)
-                  : new Certificate(loss, restartNorm, problem.ridge());
-          return new Solution(iteration, certificate, restartNorm <= goal, trace);
+          return new Solution(iteration, certificate(), restartNorm <= goal, trace);
         }
       }
     }
@@ -121,6 +118,16 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
       restartNorm = residual.norm();
       precondition(direction);
       rho = residual.dot(direction);
+    }
+
+    /** Right after a restart. */
+    private Certificate certificate() throws IOException {
+      Certificate known = new Certificate(loss, restartNorm, problem.ridge());
+      if (preconditioner == null) {
+        return known;
+      }
+      double gap = Math.min(known.gap(), preconditioner.bound(residual, product) / 2);
+      return new Certificate(loss, restartNorm, problem.ridge(), gap);
     }
 
     private void step() throws IOException {

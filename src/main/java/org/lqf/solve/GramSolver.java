@@ -6,6 +6,7 @@ import java.util.Arrays;
 import java.util.List;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.SymmetricMatrix;
+import org.lqf.model.Certificate;
 
 /**
  * The exact dual solution Δ = Jᵀα with (K + μI)α = y − f(x; w0), K = JJᵀ and μ = λN, by Cholesky in

@@ -4,6 +4,7 @@ import java.io.IOException;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
+import org.lqf.model.Certificate;
 
 /**
  * The quadratic problem of LQF: L(Δ) = 1/(2N) Σ‖f(xᵢ; w0) + JᵢΔ − yᵢ‖² + λ/2 ‖Δ‖², with the

@@ -15,8 +15,13 @@ public interface Preconditioner {
    */
   void apply(DeviceVector vector, DeviceVector target) throws IOException;
 
-  /** Whether it is A⁻¹ for an A with H ⪰ A ⪰ λI, which proves more of a solution than λI does. */
-  default boolean bounds() {
-    return false;
+  /**
+   * ⟨vector, H⁻¹·vector⟩ is at most this; infinite where nothing but H ⪰ λI is known.
+   *
+   * @param vector [parameters], read
+   * @param scratch [parameters], overwritten
+   */
+  default double bound(DeviceVector vector, DeviceVector scratch) throws IOException {
+    return Double.POSITIVE_INFINITY;
   }
 }

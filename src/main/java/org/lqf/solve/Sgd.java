@@ -8,6 +8,7 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.lqf.curvature.KroneckerFactors;
 import org.lqf.engine.DeviceVector;
+import org.lqf.model.Certificate;
 
 /**
  * Stochastic gradient descent with momentum, plain or preconditioned by inverted Kronecker factors:

@@ -1,6 +1,7 @@
 package org.lqf.solve;
 
 import java.util.List;
+import org.lqf.model.Certificate;
 
 /**
  * How a solver ended; Δ itself is in the vector it was given.

@@ -15,6 +15,7 @@ import org.lqf.engine.Plan;
 import org.lqf.image.ImageDataset;
 import org.lqf.image.ImageFolder;
 import org.lqf.model.Backbone;
+import org.lqf.model.Certificate;
 import org.lqf.model.InputSpec;
 import org.lqf.model.LayerUnits;
 import org.lqf.model.LinearisedModel;
@@ -127,9 +128,7 @@ final class Fitting {
               images.size(),
               solution.iterations(),
               config.targetScale(),
-              ridge,
-              solution.certificate().loss(),
-              solution.certificate().gradientNorm());
+              solution.certificate());
       LinearisedModel model =
           new LinearisedModel(
               origin,
@@ -285,9 +284,7 @@ final class Fitting {
             model.fit().samples(),
             0,
             1,
-            Math.max(probe.ridge(), Double.MIN_NORMAL),
-            0,
-            0);
+            new Certificate(0, 0, Math.max(probe.ridge(), Double.MIN_NORMAL)));
     return new LinearisedModel(
         model.origin(),
         model.input(),

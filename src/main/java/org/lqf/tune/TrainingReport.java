@@ -1,8 +1,8 @@
 package org.lqf.tune;
 
 import java.util.List;
+import org.lqf.model.Certificate;
 import org.lqf.model.LinearisedModel;
-import org.lqf.solve.Certificate;
 import org.lqf.solve.Progress;
 
 /**

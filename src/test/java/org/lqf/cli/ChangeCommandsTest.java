@@ -92,7 +92,7 @@ class ChangeCommandsTest {
     assertEquals(after.origin().dataDigest(), json.get("dataDigestAfter").textValue());
     assertEquals(Digests.sha256(model), json.get("modelSha256Before").textValue());
     assertEquals(Digests.sha256(anew), json.get("modelSha256After").textValue());
-    assertEquals(after.fit().gradientNorm(), json.get("gradientNorm").doubleValue());
+    assertEquals(after.fit().certificate().gradientNorm(), json.get("gradientNorm").doubleValue());
     assertTrue(json.get("headKept").booleanValue());
     assertTrue(json.get("certifiedRelativeDistance").doubleValue() < 0.01, json::toString);
 

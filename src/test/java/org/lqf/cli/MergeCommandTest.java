@@ -101,7 +101,10 @@ class MergeCommandTest {
     assertEquals("gram of shards", model.fit().solver());
     assertTrue(model.origin().dataDigest().startsWith("names:"), model.origin()::dataDigest);
     LinearisedModel trained = LinearisedModel.read(whole);
-    assertEquals(trained.fit().loss(), model.fit().loss(), 1e-5 * trained.fit().loss());
+    assertEquals(
+        trained.fit().certificate().loss(),
+        model.fit().certificate().loss(),
+        1e-5 * trained.fit().certificate().loss());
     Path again = folder.resolve("again.lqf");
     Cli.run(
             "forget",

@@ -202,7 +202,7 @@ class ModelCommandsTest {
     JsonNode json = Cli.run("inspect", model, "--json").succeeded().json();
     assertEquals(Files.size(model), json.get("fileBytes").longValue());
     assertEquals(64, json.get("fileSha256").textValue().length());
-    assertEquals(content.fit().loss(), json.get("trainLoss").doubleValue());
+    assertEquals(content.fit().certificate().loss(), json.get("trainLoss").doubleValue());
     assertEquals(content.labels().size(), json.get("labels").size());
     assertEquals(28, json.get("width").intValue());
     assertTrue(json.get("deltaNorm").doubleValue() > 0);

@@ -18,6 +18,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.lqf.engine.Engine;
 import org.lqf.model.Backbone;
+import org.lqf.model.Certificate;
 import org.lqf.model.LinearisedModel;
 import org.lqf.testing.TinyData;
 
@@ -64,9 +65,10 @@ class TuneCommandTest {
     json.fieldNames().forEachRemaining(names::add);
     assertTrue(names.containsAll(STABLE), () -> names + " lacks some of " + STABLE);
     LinearisedModel model = LinearisedModel.read(out);
-    assertEquals(model.fit().loss(), json.get("trainLoss").doubleValue());
-    assertEquals(model.fit().gradientNorm(), json.get("gradientNorm").doubleValue());
-    assertEquals(model.fit().certifiedGap(), json.get("certifiedGap").doubleValue());
+    Certificate proven = model.fit().certificate();
+    assertEquals(proven.loss(), json.get("trainLoss").doubleValue());
+    assertEquals(proven.gradientNorm(), json.get("gradientNorm").doubleValue());
+    assertEquals(proven.gap(), json.get("certifiedGap").doubleValue());
     assertEquals(model.fit().iterations(), json.get("iterations").intValue());
     assertEquals(model.fit().solver(), json.get("solver").textValue());
     assertEquals(7, json.get("seed").longValue());

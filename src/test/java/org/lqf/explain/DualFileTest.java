@@ -24,11 +24,11 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.lqf.engine.Engine;
 import org.lqf.engine.SymmetricMatrix;
+import org.lqf.model.Certificate;
 import org.lqf.model.LinearisedModel;
 import org.lqf.model.Provenance;
 import org.lqf.model.Safetensors;
 import org.lqf.model.Tensor;
-import org.lqf.solve.Certificate;
 import org.lqf.solve.ImageArray;
 import org.lqf.solve.Progress;
 import org.lqf.solve.Solution;
@@ -165,8 +165,7 @@ class DualFileTest {
         TinyProblem.model(
             TinyProblem.TRAIN,
             model.delta(),
-            new Solution(1, new Certificate(1, 1, 1), true, List.of()),
-            2 * TinyProblem.RIDGE,
+            new Solution(1, new Certificate(1, 1, 2 * TinyProblem.RIDGE), true, List.of()),
             TinyProblem.allLayers());
     assertTrue(refusal(otherRidge).contains("another ridge (0.02, the model has 0.04)"));
   }

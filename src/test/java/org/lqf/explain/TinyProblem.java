@@ -100,12 +100,11 @@ final class TinyProblem {
         LeastSquares problem = new LeastSquares(engine, plan, samples, ridge);
         DeviceVector delta = engine.vector(plan.parameters())) {
       Solution solution = GramSolver.solve(problem, delta, Progress.NONE);
-      return model(samples.size(), delta.toArray(), solution, ridge, layers);
+      return model(samples.size(), delta.toArray(), solution, layers);
     }
   }
 
-  static LinearisedModel model(
-      int samples, float[] delta, Solution solution, double ridge, Set<String> layers) {
+  static LinearisedModel model(int samples, float[] delta, Solution solution, Set<String> layers) {
     return new LinearisedModel(
         new LinearisedModel.Origin("resnet8", BACKBONE.digest(), "", "none", "test"),
         BACKBONE.input(),
@@ -115,14 +114,7 @@ final class TinyProblem {
         LayerUnits.ones(layers),
         delta,
         new LinearisedModel.Fit(
-            "gram",
-            0,
-            samples,
-            solution.iterations(),
-            SCALE,
-            ridge,
-            solution.certificate().loss(),
-            solution.certificate().gradientNorm()));
+            "gram", 0, samples, solution.iterations(), SCALE, solution.certificate()));
   }
 
   static List<double[]> oracleImages(float[] images) {

@@ -58,7 +58,7 @@ class LinearisedModelTest {
         new float[] {-1, 1},
         new LayerUnits(Map.of("conv", 0.25f, "head", 1f)),
         delta,
-        new LinearisedModel.Fit("cg", -7, 40, 12, 15, 1e-3, 0.125, 1e-6));
+        new LinearisedModel.Fit("cg", -7, 40, 12, 15, new Certificate(0.125, 1e-6, 1e-3, 3e-10)));
   }
 
   private Path written() throws IOException {
@@ -129,6 +129,20 @@ class LinearisedModelTest {
                     model.fit(),
                     new Provenance(List.of(image), List.of())));
     assertEquals("1 images are named but 40 were fitted", error.getMessage());
+  }
+
+  @Test
+  void aFileFromBeforeTheGapWasKeptIsReadAndGivesTheOneOfItsGradient() throws IOException {
+    Safetensors content = Safetensors.read(written());
+    Map<String, String> texts = new HashMap<>(content.metadata());
+    assertEquals("3.0E-10", texts.remove("certifiedGap"));
+    texts.put("version", "0.1.0-SNAPSHOT");
+    texts.put("content", "9daa5d8fe527048b01337a5c319998ecd38339c2687ca1e4023c660cb822d08c");
+    Path old = folder.resolve("old.lqf");
+    new Safetensors(texts, content.tensors()).write(old);
+    Certificate proven = LinearisedModel.read(old).fit().certificate();
+    assertEquals(new Certificate(0.125, 1e-6, 1e-3), proven);
+    assertEquals(5e-10, proven.gap(), 1e-24);
   }
 
   @Test
@@ -206,9 +220,9 @@ class LinearisedModelTest {
 
   @Test
   void certificateFollowsFromGradientAndRidge() {
-    LinearisedModel.Fit fit = new LinearisedModel.Fit("cg", 0, 1, 0, 1, 0.5, 0, 0.2);
-    assertEquals(0.04, fit.certifiedGap(), 1e-15);
-    assertEquals(0.4, fit.certifiedDistance(), 1e-15);
+    Certificate proven = new Certificate(1, 0.2, 0.5);
+    assertEquals(0.04, proven.gap(), 1e-15);
+    assertEquals(0.4, proven.distance(), 1e-15);
   }
 
   @Test

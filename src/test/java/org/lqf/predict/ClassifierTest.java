@@ -25,6 +25,7 @@ import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
 import org.lqf.model.Backbone;
+import org.lqf.model.Certificate;
 import org.lqf.model.LayerUnits;
 import org.lqf.model.LinearisedModel;
 import org.lqf.model.Resnets;
@@ -263,7 +264,7 @@ class ClassifierTest {
         headBias,
         LayerUnits.ones(headed.blocks().stream().map(block -> block.node()).toList()),
         normal(random, (int) headed.parameters(), 0.01f),
-        new LinearisedModel.Fit("cg", 0, 10, 5, TARGET_SCALE, 0.1, 1, 0.01));
+        new LinearisedModel.Fit("cg", 0, 10, 5, TARGET_SCALE, new Certificate(1, 0.01, 0.1)));
   }
 
   private static float[] images(int n, long seed) {

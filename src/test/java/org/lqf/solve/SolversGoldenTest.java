@@ -24,6 +24,7 @@ import org.lqf.engine.Engine;
 import org.lqf.engine.Goldens;
 import org.lqf.engine.Numbers;
 import org.lqf.engine.Plan;
+import org.lqf.model.Certificate;
 
 /**
  * All solvers against the optimum that PyTorch computed in double precision, and against the first
@@ -108,6 +109,10 @@ class SolversGoldenTest {
       float[] kept = back.toArray();
       cut.apply(product, back);
       assertArrayEquals(kept, back.toArray(), "in batches");
+      double exact = vector.dot(product);
+      double bound = part.bound(product, back);
+      assertEquals(exact, bound, 1e-5 * exact);
+      assertEquals(bound, cut.bound(product, back), "in batches");
     }
   }
 

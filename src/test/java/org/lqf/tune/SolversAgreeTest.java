@@ -20,6 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.lqf.engine.Engine;
 import org.lqf.image.ImageFolder;
 import org.lqf.model.Backbone;
+import org.lqf.model.Certificate;
 import org.lqf.model.LinearisedModel;
 import org.lqf.predict.Classifier;
 import org.lqf.predict.Evaluation;
@@ -69,6 +70,30 @@ class SolversAgreeTest {
       double accuracy = accuracy(engine, gram.model());
       assertTrue(accuracy > 0.3, "far from chance: " + accuracy);
       assertEquals(accuracy, accuracy(engine, cg.model()), 0.01);
+    }
+  }
+
+  @Test
+  void theGapThatIsKeptIsProvenTrueAndTighterThanThatOfTheGradient() throws IOException {
+    try (Engine engine = Engine.open("cpu")) {
+      TrainingReport gram = tune(engine, CONFIG.withSolver(Solver.GRAM));
+      for (double tolerance : new double[] {0.3, 0.03, 0.003}) {
+        TrainingReport cg = tune(engine, CONFIG.withSolver(Solver.CG).withTolerance(tolerance));
+        Certificate proven = cg.model().fit().certificate();
+        assertEquals(cg.certificate(), proven);
+        double above = proven.loss() - gram.certificate().loss();
+        assertTrue(above > 0 && above <= proven.gap(), () -> above + " above, " + proven);
+        double ofGradient =
+            new Certificate(proven.loss(), proven.gradientNorm(), proven.ridge()).gap();
+        assertTrue(proven.gap() < 0.5 * ofGradient, () -> ofGradient + ", " + proven);
+        double[] optimum = widen(gram.model().delta());
+        float[] delta = cg.model().delta();
+        double squares = 0;
+        for (int i = 0; i < delta.length; i++) {
+          squares += Math.pow(delta[i] - optimum[i], 2);
+        }
+        assertTrue(Math.sqrt(squares) <= proven.distance());
+      }
     }
   }
 
