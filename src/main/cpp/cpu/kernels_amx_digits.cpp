@@ -48,10 +48,8 @@ public:
         while (lines > 0 && share_ != end_) {
             const int64_t some = lines < left_ ? lines : left_;
             for (int64_t i = 0; i < some; ++i, first_ += line_, second_ += line_, digits_ += cpu::kBlock) {
-                if (ahead_) {
-                    __builtin_prefetch(first_ + ahead_, 0, 2);
-                    __builtin_prefetch(second_ + ahead_, 0, 2);
-                }
+                __builtin_prefetch(first_ + ahead_, 0, 2);
+                __builtin_prefetch(second_ + ahead_, 0, 2);
                 split_line(_mm512_loadu_ps(first_), _mm512_loadu_ps(second_), digits_, tile_);
             }
             lines -= some;
@@ -111,33 +109,77 @@ void write_digit_sums(const cpu::DigitOutput& given) {
     }
 }
 
-// A step of one or two groups of rows by two of columns.
+// The digits of one or two groups of rows (tiles 4 and 5) and of two of columns (6 and 7), of a step.
 template <int ROWS>
-struct Tiles {
+struct StepDigits {
     const uint32_t *left, *right;
     int64_t left_group, left_tile, right_group, right_tile;
 
-    __attribute__((always_inline)) void load_left(int digit) const {
-        _tile_loadd(4, left + digit * left_tile, kLine);
+    __attribute__((always_inline)) void load_left(int digit) const { _tile_loadd(4, left + digit * left_tile, kLine); }
+    __attribute__((always_inline)) void load_left_below(int digit) const {
         if constexpr (ROWS > 1) _tile_loadd(5, left + digit * left_tile + left_group, kLine);
     }
     __attribute__((always_inline)) void load_right(int digit) const {
         _tile_loadd(6, right + digit * right_tile, kLine);
+    }
+    __attribute__((always_inline)) void load_right_beside(int digit) const {
         _tile_loadd(7, right + digit * right_tile + right_group, kLine);
     }
-    // The largest product last, the others so that few tiles are loaded.
-    __attribute__((always_inline)) void add_step() const {
-        load_left(0), load_right(2), multiply_tiles<ROWS>();
-        load_right(1), multiply_tiles<ROWS>();
-        load_left(1), multiply_tiles<ROWS>();
-        load_right(0), multiply_tiles<ROWS>();
-        load_left(2), multiply_tiles<ROWS>();
-        load_left(0), multiply_tiles<ROWS>();
+    __attribute__((always_inline)) void begin() const {
+        load_left(0), load_right(2), load_left_below(0), load_right_beside(2);
+    }
+};
+
+// A product's multiplications, and the tiles of the next one: each is loaded as soon as what it holds has been used.
+template <int ROWS>
+LQF_INLINE void multiply_then_right(const StepDigits<ROWS>& step, int digit) {
+    keep_pace();
+    _tile_dpbf16ps(0, 4, 6);
+    if constexpr (ROWS > 1) _tile_dpbf16ps(2, 5, 6);
+    step.load_right(digit);
+    _tile_dpbf16ps(1, 4, 7);
+    if constexpr (ROWS > 1) _tile_dpbf16ps(3, 5, 7);
+    step.load_right_beside(digit);
+}
+template <int ROWS>
+LQF_INLINE void multiply_then_left(const StepDigits<ROWS>& step, int digit) {
+    keep_pace();
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    step.load_left(digit);
+    if constexpr (ROWS > 1) {
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    step.load_left_below(digit);
+}
+
+template <int ROWS>
+LQF_INLINE void multiply_then_begin(const StepDigits<ROWS>& next) {
+    keep_pace();
+    _tile_dpbf16ps(0, 4, 6);
+    if constexpr (ROWS > 1) _tile_dpbf16ps(2, 5, 6);
+    next.load_right(2);
+    _tile_dpbf16ps(1, 4, 7);
+    next.load_left(0);
+    if constexpr (ROWS > 1) _tile_dpbf16ps(3, 5, 7);
+    next.load_left_below(0);
+    next.load_right_beside(2);
+}
+
+constexpr int kProducts = 6;  // of a step
+
+// Lines to be split before each of a step's products, so that they go to where the matrix unit is busy.
+struct Pace {
+    int lines[kProducts];
+    Pace(int64_t all, int steps) {
+        const int64_t step = (all + steps - 1) / steps;
+        for (int i = 0; i < kProducts; ++i) lines[i] = int(step * (i + 1) / kProducts - step * i / kProducts);
     }
 };
 
 template <int ROWS>
-LQF_INLINE void multiply(const cpu::DigitProduct& p, int row, int fetch, Splitter& splitter, int64_t pace) {
+LQF_INLINE void multiply(const cpu::DigitProduct& p, int row, int fetch, Splitter& splitter, const Pace& pace) {
     float *sum = p.sum + row * cpu::kDigitsTile, *beside = sum + p.sum_column;
     if (p.fresh) {
         zero_sums();
@@ -149,15 +191,30 @@ LQF_INLINE void multiply(const cpu::DigitProduct& p, int row, int fetch, Splitte
             _tile_loadd(3, beside + cpu::kDigitsTile, kLine);
         }
     }
+    StepDigits<ROWS> step{
+        p.left[0] + row * p.left_group, p.right[0], p.left_group, p.left_tile, p.right_group, p.right_tile};
+    step.begin();
     for (int i = 0; i < p.steps; ++i) {
         const uint32_t* next = p.right[i] + p.right_next + row / 2 * fetch * cpu::kBlock;
         for (int f = 0; f < fetch; ++f, next += cpu::kBlock) {
             __builtin_prefetch(next, 0, 2);
             __builtin_prefetch(next + p.right_group, 0, 2);
         }
-        splitter.split(pace);
-        Tiles<ROWS>{p.left[i] + row * p.left_group, p.right[i], p.left_group, p.left_tile, p.right_group, p.right_tile}
-            .add_step();
+        // The largest product last, the others so that few tiles are loaded.
+        splitter.split(pace.lines[0]);
+        multiply_then_right(step, 1);
+        splitter.split(pace.lines[1]);
+        multiply_then_left(step, 1);
+        splitter.split(pace.lines[2]);
+        multiply_then_right(step, 0);
+        splitter.split(pace.lines[3]);
+        multiply_then_left(step, 2);
+        splitter.split(pace.lines[4]);
+        multiply_then_left(step, 0);
+        splitter.split(pace.lines[5]);
+        const int following = i + 1 < p.steps ? i + 1 : i;
+        step.left = p.left[following] + row * p.left_group, step.right = p.right[following];
+        multiply_then_begin(step);
     }
     _tile_stored(0, sum, kLine);
     _tile_stored(1, beside, kLine);
@@ -175,7 +232,7 @@ void multiply_digits(const cpu::DigitProduct& given) {
     const int fetch =
         p.right_next ? (3 * cpu::kBlock + pairs - 1) / pairs : 0;  // lines of a step with each pair of rows
     Splitter splitter(p.share, p.shares);
-    const int64_t pace = (splitter.lines() + pairs * p.steps - 1) / (pairs * p.steps);
+    const Pace pace(splitter.lines(), pairs * p.steps);
     int row = 0;
     for (; row + 2 <= p.rows; row += 2) multiply<2>(p, row, fetch, splitter, pace);
     if (row < p.rows) multiply<1>(p, row, fetch, splitter, pace);

@@ -27,14 +27,19 @@ LQF_INLINE void zero_sums() {
     _tile_zero(3);
 }
 
-template <int ROWS = 2>
+// To be called between products: where no floating point instruction is under way the matrix unit of Granite Rapids multiplies at three quarters
+// of its speed (measured: 590 cycles where it takes 450 with one addition every four products; integer instructions do not help).
+LQF_INLINE void keep_pace() {
+    __m256 zeros = _mm256_setzero_ps();
+    asm volatile("vaddps %0, %0, %0" : "+v"(zeros));
+}
+
 LQF_INLINE void multiply_tiles() {
+    keep_pace();
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
-    if constexpr (ROWS > 1) {
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
-    }
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
 }
 
 }  // namespace lqf::amx

@@ -70,51 +70,50 @@ struct Winograd<4> {
 
 // NOTE: stores of the kernels may alias everything: what stays the same is copied out of its struct, or it is fetched anew for every store.
 
-// v = B^T d B of a tile whose blocks load_block(i, j) gives.
-template <int M, class LoadBlock>
-LQF_INLINE void winograd_input_tile(LoadBlock load_block, float* v, int64_t v_element) {
-    constexpr int A = M + 2;
-    Block s[A][A];
-#pragma GCC unroll 6
-    for (int j = 0; j < A; ++j) {
-        Block d[A], r[A];
-#pragma GCC unroll 6
-        for (int i = 0; i < A; ++i) d[i] = load_block(i, j);
-        Winograd<M>::input(d, r);
-#pragma GCC unroll 6
-        for (int i = 0; i < A; ++i) s[i][j] = r[i];
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < A; ++i) {
-        Block r[A];
-        Winograd<M>::input(s[i], r);
-#pragma GCC unroll 6
-        for (int j = 0; j < A; ++j, v += v_element) store(v, r[j]);
-    }
-}
-
+// v = B^T d B. The columns that a tile shares with the one beside it are transformed once.
 template <int M>
 void winograd_input(const cpu::WinogradInput& t) {
     constexpr int A = M + 2;
-    const int64_t row = int64_t(t.w) * cpu::kBlock, v_element = t.v_element, v_tile = t.v_tile;
+    alignas(64) static constexpr float kZeros[cpu::kBlock] = {};
+    const int64_t v_element = t.v_element, v_tile = t.v_tile;
     const int tiles = t.tiles, w = t.w;
-    const bool rows_inside = t.top >= 0 && t.top + A <= t.h;
-    bool row_inside[A];
+    const float* rows[A];
+    int64_t inside[A];  // all bits, or none: a row outside of the plane has one pixel
+    for (int i = 0; i < A; ++i) {
+        const int row = t.top + i;
+        inside[i] = -int64_t(row >= 0 && row < t.h);
+        rows[i] = inside[i] ? t.x + int64_t(row) * w * cpu::kBlock : kZeros;
+    }
+    Block s[A][A];
+    auto transform = [&](int column, int j) __attribute__((always_inline)) {
+        Block d[A], r[A];
+        if (column >= 0 && column < w) {
+            const int64_t at = int64_t(column) * cpu::kBlock;
 #pragma GCC unroll 6
-    for (int i = 0; i < A; ++i) row_inside[i] = t.top + i >= 0 && t.top + i < t.h;
-    const float* x = t.x + (int64_t(t.top) * t.w + t.left) * cpu::kBlock;
-    float* v = t.v;
-    for (int tile = 0, left = t.left; tile < tiles; ++tile, left += M, x += M * cpu::kBlock, v += v_tile) {
-        if (rows_inside && left >= 0 && left + A <= w)
-            winograd_input_tile<M>(
-                [=](int i, int j) __attribute__((always_inline)) { return load(x + i * row + j * cpu::kBlock); }, v,
-                v_element);
-        else
-            winograd_input_tile<M>(
-                [ =, &row_inside ](int i, int j) __attribute__((always_inline)) {
-                    return load_if(row_inside[i] & (left + j >= 0) & (left + j < w), x + i * row + j * cpu::kBlock);
-                },
-                v, v_element);
+            for (int i = 0; i < A; ++i) d[i] = load(rows[i] + (at & inside[i]));
+            Winograd<M>::input(d, r);
+        } else {
+#pragma GCC unroll 6
+            for (int i = 0; i < A; ++i) r[i] = zero();
+        }
+#pragma GCC unroll 6
+        for (int i = 0; i < A; ++i) s[i][j] = r[i];
+    };
+    transform(t.left, M), transform(t.left + 1, M + 1);
+    float* to = t.v;
+    for (int tile = 0, left = t.left; tile < tiles; ++tile, left += M, to += v_tile) {
+#pragma GCC unroll 6
+        for (int i = 0; i < A; ++i) s[i][0] = s[i][M], s[i][1] = s[i][M + 1];
+#pragma GCC unroll 4
+        for (int j = 2; j < A; ++j) transform(left + j, j);
+        float* v = to;
+#pragma GCC unroll 6
+        for (int i = 0; i < A; ++i) {
+            Block r[A];
+            Winograd<M>::input(s[i], r);
+#pragma GCC unroll 6
+            for (int j = 0; j < A; ++j, v += v_element) store(v, r[j]);
+        }
     }
 }
 
