@@ -84,7 +84,7 @@ struct KronLayer {
 };
 
 // Of this table. A library that was built apart must have the same one: raise it with every change of an entry's meaning or arguments.
-constexpr int32_t kOpsVersion = 5;
+constexpr int32_t kOpsVersion = 6;
 
 struct Ops {
     const char* name;
@@ -197,6 +197,8 @@ struct Ops {
     void (*cholesky_inverse)(Threads&, int64_t side, double* l);  // full symmetric inverse, in place
     // rows of a become eigenvectors, values [side] ascending; 0 or LAPACK info
     int64_t (*eigen)(Threads&, int64_t side, double* a, double* values);
+
+    bool nests = false;  // the ops of a forward and of a jvp may be called by tasks of their Threads
 };
 
 const Ops& reference_ops();

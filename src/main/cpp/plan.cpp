@@ -11,6 +11,8 @@ namespace {
 constexpr int64_t kLine = 16;              // floats: every buffer starts on a 64-byte line
 constexpr int64_t kCacheFloats = 2 << 20;  // a micro-batch of the widest value should fit: 8 MB
 constexpr int kMinMicro = 8, kMaxMicro = 64;
+// Of networks whose packed weights every thread can fetch again for a few images: the widest value of a strip, 256 kB.
+constexpr int64_t kStripFloats = 64 << 10, kStripWeights = 1 << 20;
 constexpr int64_t kPatchEntries = 1 << 18;  // of the images that each_input hands over together, a patch each
 
 int64_t lines(int64_t floats) { return (floats + kLine - 1) / kLine * kLine; }
@@ -95,9 +97,20 @@ Plan::Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, c
     for (const Value& value : values_)
         if (value.live) widest = std::max(widest, value.floats);
     micro_ = std::min(max_batch, int(std::clamp<int64_t>(kCacheFloats / widest, kMinMicro, kMaxMicro)));
-    if (statistics_floats() > 0) micro_ = max_batch;
+    if (statistics_floats() > 0) {
+        micro_ = max_batch;
+    } else if (const int strip = strip_for(widest)) {
+        (engine_->threads.count() > 1 ? strip_ : micro_) = std::min(max_batch, strip);
+    }
     place_buffers();
     set_parameters(parameters);
+}
+
+int Plan::strip_for(int64_t widest) const {
+    int64_t weights = 0;
+    for (const Step& step : steps_)
+        if (has_weights(step.node)) weights += int64_t(ops_.conv2d_packed_floats(step.conv));
+    return ops_.nests && weights <= kStripWeights ? int(std::min<int64_t>(kMaxMicro, kStripFloats / widest)) : 0;
 }
 
 void Plan::check_node(const lqf_node& node, int index) const {
@@ -306,6 +319,7 @@ void Plan::place_buffers() {
 
     int64_t kept = 0, argmax = 0, weights = 0, deltas = 0, statistics = 0;
     std::vector<Interval> primal, tangent, cotangent;
+    const int together = strip_ ? strip_ : micro_, lanes = strip_ ? engine_->threads.count() : 1;
     for (size_t v = 0; v < values_.size(); v++) {
         Value& value = values_[v];
         if (!value.live || value.storage != int(v)) continue;
@@ -313,10 +327,10 @@ void Plan::place_buffers() {
             value.x = kept;
             kept += lines(value.floats * max_batch_);
         } else {
-            primal.push_back({value.floats * micro_, first[v], last[v], &value.x});
+            primal.push_back({value.floats * together, first[v], last[v], &value.x});
         }
         if (!value.tangent) continue;
-        tangent.push_back({value.floats * micro_, first[v], last[v], &value.x_dot});
+        tangent.push_back({value.floats * together, first[v], last[v], &value.x_dot});
         cotangent.push_back({value.floats * micro_, -last[v], -first[v], &value.x_bar});  // time runs backwards
     }
     for (Step& step : steps_) {
@@ -346,7 +360,8 @@ void Plan::place_buffers() {
     }
     // predict needs values and tangents together, vjp neither
     const int64_t tangents = place(tangent);
-    scratch_floats_ = std::max(tangents + place(primal), place(cotangent));
+    lane_floats_ = tangents + place(primal);
+    scratch_floats_ = std::max(lanes * lane_floats_, place(cotangent));
     for (Value& value : values_) {
         const Value& root = values_[size_t(value.storage)];
         value.kept = root.kept;
@@ -395,6 +410,20 @@ void Plan::set_parameters(const lqf_vector* parameters) {
 }
 
 // ---- the three verbs --------------------------------------------------------------------------------------------------------------
+
+template <class Work>
+void Plan::each_strip(const Work& work) {
+    if (!strip_) {
+        for (int first = 0; first < images_; first += micro_) work(first, micro_batch_at(first));
+        return;
+    }
+    const int64_t threads = engine_->threads.count(), strips = (images_ + strip_ - 1) / strip_;
+    const int64_t tasks = std::min<int64_t>(images_, (strips + threads - 1) / threads * threads);
+    engine_->threads.each(tasks, [&](int64_t task, int) {
+        const int first = int(images_ * task / tasks), last = int(images_ * (task + 1) / tasks);
+        work(first, last - first);
+    });
+}
 
 float* Plan::x(int value, int first) const {
     const Value& v = values_[size_t(value)];
@@ -464,11 +493,10 @@ void Plan::forward_on_device(const float* images, int n) {
                   "batch_norm \"%s\": one value a channel has no variance; give more images", step.name.c_str());
     images_ = n;
     replay(kForward, images, nullptr, nullptr, [&] {
-        for (int first = 0; first < images_; first += micro_) {
-            const int m = micro_batch_at(first);
+        each_strip([&](int first, int m) {
             import_images(images, first, m);
             for (const Step& step : steps_) forward_step(step, first, m);
-        }
+        });
     });
 }
 
@@ -559,11 +587,10 @@ void Plan::jvp(const lqf_vector* delta, float* out) {
     const float* packs = to_pack(delta);
     replay(kJvp, packs, nullptr, out, [&] {
         if (packs) pack(packs);
-        for (int first = 0; first < images_; first += micro_) {
-            const int m = micro_batch_at(first);
+        each_strip([&](int first, int m) {
             for (const Step& step : steps_) jvp_step(step, first, m);
             ops_.export_outputs(threads, m, classes(), scratch(values_.back().x_dot), out + int64_t(first) * classes());
-        }
+        });
     });
     packed_delta_ = delta->revision;
 }
@@ -707,8 +734,7 @@ void Plan::predict(const lqf_vector* delta, const float* images, int n, const vo
     images_ = n;
     replay(kPredict, images, packs, out, [&] {
         if (packs) pack(packs);
-        for (int first = 0; first < images_; first += micro_) {
-            const int m = micro_batch_at(first);
+        each_strip([&](int first, int m) {
             import_images(images, first, m);
             for (const Step& step : steps_) predict_step(step, first, m);
             const int64_t count = int64_t(m) * classes();
@@ -720,7 +746,7 @@ void Plan::predict(const lqf_vector* delta, const float* images, int n, const vo
                 ops_.axpy(threads, count, 1.0f, change, base);
             }
             depart(first, m, base);
-        }
+        });
     });
     if (moves) packed_delta_ = delta->revision;
 }

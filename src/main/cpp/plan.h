@@ -95,6 +95,7 @@ public:
     std::string describe() const;
 
 private:
+    int strip_for(int64_t widest) const;
     void check_node(const lqf_node& node, int index) const;
     Step step_of(const lqf_node& node, int index, const std::string& name);
     void drop_dead_steps();
@@ -121,12 +122,16 @@ private:
     void predict_step(const Step& step, int first, int m);
     Epilogue epilogue(const Step& step, int first) const;
 
+    template <class Work>
+    void each_strip(const Work& work);  // void work(int first, int m), for all images of the last forward
     int micro_batch_at(int first) const { return std::min(micro_, images_ - first); }
     float* x(int value, int first) const;  // the value of images first ... in the kept or shared buffer
     float* statistics_of(const Step& step, int row) const {
         return statistics_.as<float>() + step.statistics + int64_t(row) * step.norm.c;
     }
-    float* scratch(int64_t offset) const { return engine_->scratch.as<float>() + offset; }
+    float* scratch(int64_t offset) const {
+        return engine_->scratch.as<float>() + (strip_ ? Threads::current() * lane_floats_ : 0) + offset;
+    }
     const float* x_dot(int value) const;  // null if it has no tangent
     const float* w0(const Step& step) const { return weights_.as<float>() + step.w0; }
     const float* delta_of(const Step& step) const {
@@ -142,8 +147,9 @@ private:
     int64_t parameters_;
     int max_batch_;
     int micro_;  // images that go through the network together: their values stay in cache; with batch_norm all of them
+    int strip_ = 0;  // images that a thread takes forward alone, in its own cache; 0: all threads take a micro-batch
     int images_ = 0;
-    int64_t scratch_floats_ = 0;
+    int64_t scratch_floats_ = 0, lane_floats_ = 0;  // shared with other plans; of a strip
     Memory kept_, weights_, deltas_, argmax_, statistics_;
     int64_t packed_delta_ = 0;  // revision of the vector in deltas_
     Memory scores_;             // of predict: f(x; w0) and J delta, [2, max_batch, C]

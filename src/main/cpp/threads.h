@@ -22,6 +22,7 @@ public:
     Threads& operator=(const Threads&) = delete;
 
     int count() const { return int(workers_.size()) + 1; }
+    static int current() { return current_thread_; }  // of the task that runs here; 0 outside of tasks
 
     // Runs work(task, thread) for every task in [0, tasks), thread in [0, count()). A call from inside work runs in the caller alone.
     // The first exception that a task throws is thrown here, after all tasks have ended.

@@ -35,6 +35,7 @@ const Ops& cpu_ops() {
         Ops ops{};
         ops.name = "cpu";
         ops.channel_block = kBlock;
+        ops.nests = true;
         ops.describe = describe;
         ops.allocate = allocate;
         ops.release = release;
