@@ -14,10 +14,9 @@ constexpr int kLeastTiles = 48;  // of a task: that many uses of a weight that w
 constexpr int kLeastStreamedTiles = 128;
 constexpr int kTasksPerThread = 2;
 
-// On the matrix unit products take half the time, and splitting a first element and a first panel of the weights some: with fewer channels or
-// tiles of an image it costs more. By outputs / 4.
-constexpr int kDigitChannels[] = {128, 64};
-constexpr int kDigitTiles[] = {16, 4};
+// On the matrix unit products take half the time, and splitting a first element and a first panel of the weights some: with fewer channels, or
+// channels times tiles of an image, it costs more.
+constexpr int kDigitChannels = 64, kDigitImage = 2048;
 constexpr int kLeastDigitTiles = 256;  // of a task: as many share what it takes to fetch and split a weight
 constexpr int kLeastSharedTiles = 48;  // of a task, so that each thread has one
 constexpr int kPanelSteps = kMostDigitSteps;
@@ -28,10 +27,9 @@ constexpr int64_t kFarWeights = 2 * 1024 * 1024;  // floats; more of them are fe
 constexpr int elements(int outputs) { return (outputs + 2) * (outputs + 2); }
 
 bool has_digit_tiles(const TapConv& conv, int outputs) {
-    const int channels = conv.in.channels;
+    const int64_t channels = conv.in.channels, tiles = ceil_div(conv.out.h, outputs) * ceil_div(conv.out.w, outputs);
     return kernels().multiply_digits && channels % (2 * kBlock) == 0 && conv.out.channels % (2 * kBlock) == 0 &&
-           channels >= kDigitChannels[outputs / 4] &&
-           ceil_div(conv.out.h, outputs) * ceil_div(conv.out.w, outputs) >= kDigitTiles[outputs / 4];
+           channels >= kDigitChannels && channels * tiles >= kDigitImage;
 }
 
 // How the work is cut: rows of tiles, by output blocks. None of it shows in the bits.
