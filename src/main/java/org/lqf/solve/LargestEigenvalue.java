@@ -15,6 +15,10 @@ public final class LargestEigenvalue {
 
   private static final int BATCHES = 4;
   private static final int ITERATIONS = 12;
+
+  /** Products with J and with Jᵀ, each of a batch, that {@link #ofBatches} takes. */
+  public static final int PRODUCTS = BATCHES * ITERATIONS;
+
   private static final double MARGIN = 1.1; // power iteration approaches from below
 
   /** Ends a pass over the samples early. */

@@ -8,7 +8,6 @@ import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
-import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
 import org.lqf.image.ImageDataset;
@@ -16,6 +15,7 @@ import org.lqf.image.ImageFolder;
 import org.lqf.model.Backbone;
 import org.lqf.model.ParameterBlock;
 import org.lqf.solve.GramMatrix;
+import org.lqf.solve.LargestEigenvalue;
 import org.lqf.solve.SubsampledHessian;
 
 /**
@@ -27,7 +27,6 @@ import org.lqf.solve.SubsampledHessian;
  */
 final class Planner {
 
-  private static final int MEASURED = 8; // images sent through the network
   private static final int LARGEST = 64; // images of a batch that are not all
   private static final int MOST = 1 << 16; // images that a plan can take
   private static final double MEMORY_SHARE = 0.5; // of the free memory: the budget if none is given
@@ -38,6 +37,7 @@ final class Planner {
   private static final double EIGEN_FLOPS = 25; // of an eigendecomposition, times side³
   private static final int RIDGE_IMAGES = 64; // of RowNorm, at most
   private static final int RIDGE_PROBES = 4;
+  private static final int GRAM_PASSES = 6; // residuals, Δ and gradient, of two refinements
 
   /** Bytes of a plan: what stays grows with the images, scratch up to as many as go together. */
   private record Memory(long own, long more, long scratch, long mostScratch) {
@@ -55,20 +55,12 @@ final class Planner {
     }
   }
 
-  /** Seconds an image. */
-  private record Speed(double read, double forward, double jvp, double vjp) {
-    double step() {
-      return forward + jvp + vjp;
-    }
-  }
-
-  private final ImageFolder folder;
   private final LqfConfig config;
   private final Backbone network;
   private final Set<String> layers;
   private final Memory memory;
   private final Memory features; // of the linear probe
-  private final Speed speed;
+  private final Speeds speeds;
   private final long base;
   private final long budget;
   private final int images;
@@ -78,7 +70,6 @@ final class Planner {
 
   private Planner(Engine engine, Backbone sized, ImageFolder folder, LqfConfig config)
       throws IOException {
-    this.folder = folder;
     this.config = config;
     lazy = !engine.describe().startsWith("cuda");
     images = folder.size();
@@ -98,9 +89,10 @@ final class Planner {
     try (Plan one = engine.compile(network, layers, 1);
         Plan most = engine.compile(network, layers, many)) {
       memory = Memory.of(one, most);
-      speed = measure(engine, most);
+      ImageDataset some = ImageDataset.of(folder, TrainingImages.transform(network.input()));
+      speeds = new Speeds(engine, most, some, config.readers());
     }
-    base = resident() - memory.scratchOf(Math.min(images, MEASURED)) + WORKING_BYTES;
+    base = resident() - memory.scratchOf(Math.min(images, Speeds.IMAGES)) + WORKING_BYTES;
     budget = config.memory().orElse(base + (long) (MEMORY_SHARE * FreeMemory.bytes()));
   }
 
@@ -185,14 +177,19 @@ final class Planner {
         new TuningPlan.Stage(
             "reading images",
             held ? (images + 3L * Math.min(images, 64)) * image : 0,
-            held ? images * speed.read : 0));
+            held ? images * speeds.read() : 0));
     stages.add(
-        new TuningPlan.Stage("linear probe", heap + features.of(batch), images * speed.forward));
+        new TuningPlan.Stage(
+            "linear probe",
+            heap + features.of(batch),
+            images * speeds.forward() + fresh(features.of(batch))));
     if (config.ridge().isEmpty()) {
       double probed = Math.min(RIDGE_IMAGES, images);
       stages.add(
           new TuningPlan.Stage(
-              "ridge", loaded + vectors(1), probed * (speed.forward + RIDGE_PROBES * speed.vjp)));
+              "ridge",
+              loaded + vectors(1),
+              probed * (speeds.forward() + RIDGE_PROBES * speeds.vjp())));
     }
     long factors = solver.preconditioned() ? factorBytes() : 0;
     if (solver.preconditioned()) {
@@ -201,8 +198,9 @@ final class Planner {
               "Kronecker factors", loaded + factors + eigenBytes(), factorSeconds()));
     }
     boolean kept = batch >= images && !solver.stochastic(); // then forward runs once
-    double reread = held ? 0 : speed.read;
-    double perPass = images * ((kept ? 0 : speed.forward + reread) + speed.jvp + speed.vjp);
+    double perForward = images * (speeds.forward() + (held ? 0 : speeds.read()));
+    double perPass = (kept ? 0 : perForward) + images * (speeds.jvp() + speeds.vjp());
+    double first = fresh(memory.of(batch)) + (kept ? perForward : 0);
     long copies = vectors(2); // of the result, on their way to the model
     int part =
         solver == Solver.CG ? SubsampledHessian.size(images, classes, parameters(), macs) : 0;
@@ -216,10 +214,10 @@ final class Planner {
                   - untouched(batch)
                   + part * image
                   + GramMatrix.bytes(part, classes, parameters(), partBatch),
-              gramSeconds(part)));
+              fresh(memory.of(partBatch)) + gramSeconds(part, partBatch)));
       loaded += 8L * part * classes * part * classes;
       boolean partKept = part <= batch;
-      perPass += part * ((partKept ? 0 : 2 * speed.forward) + speed.jvp + speed.vjp);
+      perPass += part * ((partKept ? 0 : 2 * speeds.forward()) + speeds.jvp() + speeds.vjp());
     }
     stages.add(
         switch (solver) {
@@ -227,12 +225,15 @@ final class Planner {
               new TuningPlan.Stage(
                   "solving by " + solver,
                   loaded + factors + vectors(3) + copies,
-                  (2 + Math.min(SolverChoice.USUAL_ITERATIONS, config.iterations())) * perPass);
+                  first + (2 + usualIterations(part)) * (perPass + preconditionings(solver, 1)));
           case SGD, SGD_KFAC ->
               new TuningPlan.Stage(
                   "solving by " + solver,
                   loaded + factors + vectors(3) + copies,
-                  config.epochs() * perPass);
+                  first
+                      + (config.epochs() + 1) * perPass
+                      + config.epochs() * preconditionings(solver, (images + batch - 1) / batch)
+                      + rateSeconds(batch));
           case GRAM ->
               new TuningPlan.Stage(
                   "solving by " + solver,
@@ -241,7 +242,7 @@ final class Planner {
                       + Math.max(
                           GramMatrix.bytes(images, classes, parameters(), batch),
                           vectors(2) + copies),
-                  gramSeconds(images));
+                  first + gramSeconds(images, batch) + GRAM_PASSES * perPass);
           case AUTO -> throw new AssertionError("chosen before");
         });
     return new TuningPlan(solver, choice.reason(), batch, held, base, stages, config.memory());
@@ -252,8 +253,40 @@ final class Planner {
     return lazy ? memory.more * Math.max(0, batch - RIDGE_IMAGES) : 0;
   }
 
-  private double gramSeconds(int count) {
-    return GramMatrix.work(classes, parameters(), count, macs) * speed.step() / (5 * macs);
+  private double fresh(long bytes) {
+    return lazy ? speeds.fresh(bytes) : 0;
+  }
+
+  private double gramSeconds(int count, int batch) {
+    double step = speeds.forward() + speeds.jvp() + speeds.vjp(); // five multiply-adds each
+    return GramMatrix.work(classes, parameters(), count, macs) * step / (5 * macs)
+        + fresh(GramMatrix.bytes(count, classes, parameters(), batch));
+  }
+
+  private double usualIterations(int part) {
+    return SolverChoice.usualIterations(config, part, (double) images * classes);
+  }
+
+  /** Finding the learning rate, where none is given. */
+  private double rateSeconds(int batch) {
+    return config.rate().isPresent()
+        ? 0
+        : LargestEigenvalue.PRODUCTS * batch * (speeds.jvp() + speeds.vjp());
+  }
+
+  /** So many times the damped inverse of the Kronecker factors; 0 for solvers without. */
+  private double preconditionings(Solver solver, int count) {
+    if (!solver.preconditioned()) {
+      return 0;
+    }
+    double multiplyAdds = 0; // to the eigenvectors and back
+    for (ParameterBlock block : network.blocks()) {
+      if (layers.contains(block.node())) {
+        double in = block.in() + 1.0;
+        multiplyAdds += 2 * in * block.out() * (in + block.out());
+      }
+    }
+    return count * multiplyAdds * speeds.jvp() / (2 * macs);
   }
 
   private long parameters() {
@@ -272,18 +305,19 @@ final class Planner {
 
   /** Workspace of the largest eigendecomposition: a copy and LAPACK's two. */
   private long eigenBytes() {
-    long largest =
-        network.blocks().stream()
-            .mapToLong(block -> Math.max(block.in() + 1L, block.out()))
-            .max()
-            .orElse(0);
-    return 24 * largest * largest;
+    return 24L * largestFactor() * largestFactor();
+  }
+
+  private int largestFactor() {
+    return network.blocks().stream()
+        .mapToInt(block -> Math.max(block.in() + 1, block.out()))
+        .max()
+        .orElse(1);
   }
 
   private double factorSeconds() {
-    double flops = 2 * macs / speed.forward; // a second
-    return images * (2 * speed.forward + classes * speed.vjp)
-        + EIGEN_FLOPS * factorPowers(3) / flops;
+    double walks = images * (2 * speeds.forward() + classes * speeds.vjp() / 2);
+    return walks + EIGEN_FLOPS * factorPowers(3) * speeds.forward() / (2 * macs);
   }
 
   private double factorPowers(double exponent) {
@@ -294,41 +328,6 @@ final class Planner {
       }
     }
     return sum;
-  }
-
-  /** Sends some images through, twice: the first time is not counted. */
-  private Speed measure(Engine engine, Plan plan) throws IOException {
-    int n = Math.min(images, MEASURED);
-    ImageDataset dataset = ImageDataset.of(folder, TrainingImages.transform(network.input()));
-    float[] batch = new float[n * dataset.floats()];
-    double[] seconds = new double[4];
-    try (DeviceVector delta = engine.vector(parameters());
-        DeviceVector outputs = engine.vector((long) n * classes)) {
-      for (int round = 0; round < 2; round++) {
-        long start = System.nanoTime();
-        for (int i = 0; i < n; i++) {
-          dataset.read(i, batch, i * dataset.floats());
-        }
-        seconds[0] = lap(start, n) / config.readers();
-        start = System.nanoTime();
-        plan.forward(batch, n);
-        engine.synchronise(); // a GPU only queues what it is asked for
-        seconds[1] = lap(start, n);
-        start = System.nanoTime();
-        plan.jvp(delta, outputs);
-        engine.synchronise();
-        seconds[2] = lap(start, n);
-        start = System.nanoTime();
-        plan.vjp(outputs, delta);
-        engine.synchronise();
-        seconds[3] = lap(start, n);
-      }
-    }
-    return new Speed(seconds[0], seconds[1], seconds[2], seconds[3]);
-  }
-
-  private static double lap(long start, int n) {
-    return (System.nanoTime() - start) / 1e9 / n;
   }
 
   /** Resident bytes of this process; 0 where the system does not tell. */

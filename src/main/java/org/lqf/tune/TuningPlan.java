@@ -8,7 +8,7 @@ import java.util.OptionalLong;
  *
  * <p>Bytes come from what the engine would allocate for this network, seconds from a few images
  * that were sent through it; both are of this machine, now. How many passes the conjugate gradients
- * take depends on the data: counted are what such data usually needs.
+ * take depends on the data: counted is what {@link SolverChoice} says is usual.
  *
  * @param solver never AUTO
  * @param reason why that one, a sentence without its full stop

@@ -104,6 +104,21 @@ class ConfigTest {
         images * images * 800 <= freeBytes / 2);
   }
 
+  /** What cg took on 40, 100, 300 and 1,000 shipped images, and to other tolerances on the last. */
+  @Test
+  void usualIterationsAreThoseThatWereSeen() {
+    double[][] seen = {
+      {8, 5e-4, 93}, {20, 5e-4, 56}, {60, 5e-4, 39}, {200, 5e-4, 21}, {200, 1e-2, 14}, {200, 0.1, 7}
+    };
+    for (double[] run : seen) {
+      LqfConfig config = LqfConfig.defaults().withTolerance(run[1]);
+      double usual = SolverChoice.usualIterations(config, (int) run[0], 1e4);
+      assertEquals(1, usual / run[2], 0.25, () -> "%.1f for %.0f".formatted(usual, run[2]));
+    }
+    assertEquals(6, SolverChoice.usualIterations(LqfConfig.defaults(), 0, 6));
+    assertEquals(3, SolverChoice.usualIterations(LqfConfig.defaults().withIterations(3), 200, 1e4));
+  }
+
   @Test
   void theFastestSolverIsChosenAndTheReasonGiven() {
     LqfConfig config = LqfConfig.defaults();
