@@ -151,6 +151,36 @@ TEST_CASE("the bits do not depend on threads, splits or room for more images") {
     }
 }
 
+TEST_CASE("of many images each gets the bits that it has among few") {
+    constexpr int kFew = 5, kMany = 200;  // more than the threads take at once
+    std::vector<std::vector<float>> expected;
+    for (int threads : {1, 2, 3}) {
+        CAPTURE(threads);
+        Fixture f("cpu", threads);
+        for (int n : {kFew, kMany}) {
+            std::vector<float> images, scores(size_t(n) * kClasses);
+            for (int i = 0; i < n; i += kFew) images.insert(images.end(), f.images.begin(), f.images.end());
+            lqf_plan* plan = f.compile(n);
+            lqf_vector* out = f.vector(scores);
+            std::vector<std::vector<float>> got;
+            OK(lqf_plan_forward(plan, images.data(), n));
+            OK(lqf_plan_outputs(plan, out));
+            got.push_back(Fixture::read(out, scores.size()));
+            OK(lqf_plan_jvp(plan, f.delta, out));
+            got.push_back(Fixture::read(out, scores.size()));
+            OK(lqf_plan_predict(plan, f.delta, images.data(), n, scores.data()));
+            got.push_back(scores);
+            if (expected.empty()) expected = got;
+            for (size_t verb = 0; verb < got.size(); verb++)
+                for (size_t i = 0; i < got[verb].size(); i += expected[verb].size())
+                    CHECK(std::memcmp(&got[verb][i], expected[verb].data(), expected[verb].size() * sizeof(float)) ==
+                          0);
+            lqf_vector_destroy(out);
+            lqf_plan_destroy(plan);
+        }
+    }
+}
+
 TEST_CASE("frozen layers neither move nor get a gradient") {
     Fixture f("reference");
     for (size_t i = 0; i + 1 < f.network.nodes.size(); i++) f.network.nodes[i].linearised = 0;

@@ -27,8 +27,8 @@ LQF_INLINE void zero_sums() {
     _tile_zero(3);
 }
 
-// To be called between products: where no floating point instruction is under way the matrix unit of Granite Rapids multiplies at three quarters
-// of its speed (measured: 590 cycles where it takes 450 with one addition every four products; integer instructions do not help).
+// To be called between products: where no floating point instruction is under way the unit multiplies at three quarters of its speed (measured on
+// the Xeon of bench/results: 590 cycles where it takes 450 with one addition every four products; integer instructions do not help).
 LQF_INLINE void keep_pace() {
     __m256 zeros = _mm256_setzero_ps();
     asm volatile("vaddps %0, %0, %0" : "+v"(zeros));

@@ -90,7 +90,7 @@ final class Planner {
         Plan most = engine.compile(network, layers, many)) {
       memory = Memory.of(one, most);
       ImageDataset some = ImageDataset.of(folder, TrainingImages.transform(network.input()));
-      speeds = new Speeds(engine, most, some, config.readers());
+      speeds = Speeds.of(engine, most, some, config.readers());
     }
     base = resident() - memory.scratchOf(Math.min(images, Speeds.IMAGES)) + WORKING_BYTES;
     budget = config.memory().orElse(base + (long) (MEMORY_SHARE * FreeMemory.bytes()));
@@ -221,11 +221,14 @@ final class Planner {
     }
     stages.add(
         switch (solver) {
-          case CG, CG_KFAC ->
-              new TuningPlan.Stage(
-                  "solving by " + solver,
-                  loaded + factors + vectors(3) + copies,
-                  first + (2 + usualIterations(part)) * (perPass + preconditionings(solver, 1)));
+          case CG, CG_KFAC -> {
+            double iterations =
+                SolverChoice.usualIterations(config, part, (double) images * classes);
+            yield new TuningPlan.Stage(
+                "solving by " + solver,
+                loaded + factors + vectors(3) + copies,
+                first + (2 + iterations) * (perPass + preconditionings(solver, 1)));
+          }
           case SGD, SGD_KFAC ->
               new TuningPlan.Stage(
                   "solving by " + solver,
@@ -253,18 +256,15 @@ final class Planner {
     return lazy ? memory.more * Math.max(0, batch - RIDGE_IMAGES) : 0;
   }
 
+  /** Seconds that memory takes when it is written for the first time. */
   private double fresh(long bytes) {
-    return lazy ? speeds.fresh(bytes) : 0;
+    return lazy ? bytes * speeds.newByte() : 0;
   }
 
   private double gramSeconds(int count, int batch) {
     double step = speeds.forward() + speeds.jvp() + speeds.vjp(); // five multiply-adds each
     return GramMatrix.work(classes, parameters(), count, macs) * step / (5 * macs)
         + fresh(GramMatrix.bytes(count, classes, parameters(), batch));
-  }
-
-  private double usualIterations(int part) {
-    return SolverChoice.usualIterations(config, part, (double) images * classes);
   }
 
   /** Finding the learning rate, where none is given. */
@@ -305,14 +305,12 @@ final class Planner {
 
   /** Workspace of the largest eigendecomposition: a copy and LAPACK's two. */
   private long eigenBytes() {
-    return 24L * largestFactor() * largestFactor();
-  }
-
-  private int largestFactor() {
-    return network.blocks().stream()
-        .mapToInt(block -> Math.max(block.in() + 1, block.out()))
-        .max()
-        .orElse(1);
+    long largest =
+        network.blocks().stream()
+            .mapToLong(block -> Math.max(block.in() + 1L, block.out()))
+            .max()
+            .orElse(0);
+    return 24 * largest * largest;
   }
 
   private double factorSeconds() {

@@ -7,10 +7,16 @@ import org.lqf.engine.Plan;
 import org.lqf.image.ImageDataset;
 
 /**
- * How fast this machine is at the parts of a training, tried out with a few images: seconds. Each
- * part is repeated and its least time taken, for what disturbs it can only make it slower.
+ * How fast this machine is at the parts of a training, tried out with a few images. Each part is
+ * repeated and its least time taken, for what disturbs it can only make it slower.
+ *
+ * @param read seconds an image, decoded and scaled
+ * @param forward seconds an image
+ * @param jvp seconds an image
+ * @param vjp seconds an image
+ * @param newByte seconds a byte of memory that is written for the first time
  */
-final class Speeds {
+record Speeds(double read, double forward, double jvp, double vjp, double newByte) {
 
   static final int IMAGES = 8; // sent through the network
 
@@ -22,13 +28,6 @@ final class Speeds {
    */
   private static final int NEW_FLOATS = 9 << 20;
 
-  private final Engine engine;
-  private final double read;
-  private final double forward;
-  private final double jvp;
-  private final double vjp;
-  private final double newByte;
-
   /** Work that is timed. */
   @FunctionalInterface
   private interface Work {
@@ -39,63 +38,31 @@ final class Speeds {
    * @param plan of the network and its layers, for {@link #IMAGES} if there are so many
    * @param readers threads that will read images
    */
-  Speeds(Engine engine, Plan plan, ImageDataset images, int readers) throws IOException {
-    this.engine = engine;
+  static Speeds of(Engine engine, Plan plan, ImageDataset images, int readers) throws IOException {
     int n = Math.min(images.size(), IMAGES);
     float[] batch = new float[n * images.floats()];
+    Work read =
+        () -> {
+          for (int i = 0; i < n; i++) {
+            images.read(i, batch, i * images.floats());
+          }
+        };
     try (DeviceVector delta = engine.vector(plan.parameters());
         DeviceVector outputs = engine.vector((long) n * plan.classes())) {
-      read =
-          least(
-                  () -> {
-                    for (int i = 0; i < n; i++) {
-                      images.read(i, batch, i * images.floats());
-                    }
-                  },
-                  0) // twice: it fills Java's heap
-              / n
-              / readers;
-      forward = least(() -> plan.forward(batch, n)) / n;
-      jvp = least(() -> plan.jvp(delta, outputs)) / n;
-      vjp = least(() -> plan.vjp(outputs, delta)) / n;
+      return new Speeds(
+          least(engine, 0, read) / n / readers, // twice: it fills Java's heap
+          least(engine, ENOUGH, () -> plan.forward(batch, n)) / n,
+          least(engine, ENOUGH, () -> plan.jvp(delta, outputs)) / n,
+          least(engine, ENOUGH, () -> plan.vjp(outputs, delta)) / n,
+          engine.describe().startsWith("cpu")
+              ? least(engine, ENOUGH, () -> engine.vector(NEW_FLOATS).fill(1).close())
+                  / (4.0 * NEW_FLOATS)
+              : 0);
     }
-    newByte =
-        engine.describe().startsWith("cpu")
-            ? least(() -> engine.vector(NEW_FLOATS).fill(1).close()) / (4.0 * NEW_FLOATS)
-            : 0;
   }
 
-  /** An image, decoded and scaled. */
-  double read() {
-    return read;
-  }
-
-  /** An image. */
-  double forward() {
-    return forward;
-  }
-
-  /** An image. */
-  double jvp() {
-    return jvp;
-  }
-
-  /** An image. */
-  double vjp() {
-    return vjp;
-  }
-
-  /** Memory when it is written for the first time, in bytes. */
-  double fresh(long bytes) {
-    return bytes * newByte;
-  }
-
-  /** Seconds of the quickest of at least two runs. */
-  private double least(Work work) throws IOException {
-    return least(work, ENOUGH);
-  }
-
-  private double least(Work work, double enough) throws IOException {
+  /** Seconds of the quickest of at least two runs, as many as take so long together. */
+  private static double least(Engine engine, double enough, Work work) throws IOException {
     double least = Double.POSITIVE_INFINITY;
     double all = 0;
     for (int run = 0; run < 2 || all < enough; run++) {
