@@ -47,6 +47,9 @@ std::vector<Conv2d> awkward_shapes() {
         conv(1, 544, 7, 8, 32, 3, 3, 1, 1),
         conv(2, 128, 9, 7, 160, 3, 3, 1, 1),
         conv(1, 64, 30, 29, 64, 3, 3, 1, 0),
+        conv(1, 160, 9, 7, 96, 3, 3, 1, 1),
+        conv(2, 128, 7, 8, 64, 3, 3, 1, 1),
+        conv(1, 512, 7, 7, 32, 3, 3, 1, 1),
         conv(2, 48, 9, 8, 80, 3, 3, 1, 1),
         conv(1, 16, 21, 40, 16, 3, 3, 1, 1),
         conv(2, 80, 5, 6, 16, 1, 1, 1, 0),
@@ -277,10 +280,11 @@ TEST_CASE("cpu conv2d family gives the same bits when a batch is split") {
     plain.winograd = 0, f4.winograd = 4;
     const Conv2d dense = conv(5, 40, 1, 1, 24, 1, 1, 1, 0), flattening = conv(5, 18, 3, 4, 24, 3, 4, 1, 0);
     const Conv2d image = conv(5, 3, 9, 9, 24, 5, 5, 2, 2), deep = conv(5, 250, 5, 4, 250, 3, 3, 1, 1);
+    const Conv2d streamed = conv(5, 128, 7, 8, 64, 3, 3, 1, 1);  // two images of it have tiles few enough
     Conv2d plain_deep = deep;
     plain_deep.winograd = 0;
     each_isa([&] {
-        for (const Conv2d& c : {whole, plain, f4, dense, flattening, image, deep, plain_deep}) {
+        for (const Conv2d& c : {whole, plain, f4, dense, flattening, image, deep, plain_deep, streamed}) {
             Device device(cpu_ops(), 2);
             const Operands o(c, normals);
             const Results expected = run(device, c, o);

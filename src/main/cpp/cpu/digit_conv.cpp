@@ -9,7 +9,6 @@ namespace {
 constexpr int kPair = 2 * kBlock;      // channels of a step
 constexpr int kPixels = 256;           // of a task: their digits and their sums are in the second-level cache
 constexpr int64_t kSums = 192 * 1024;  // of a task
-constexpr int kTasksPerThread = 3;
 
 // The digits of a panel of the weights, of two output blocks and so many steps, are in the first-level cache.
 constexpr int kPanelSteps = 5;
@@ -247,14 +246,16 @@ Cut cut_for(const Conv2d& c, const TapConv& conv, const Grid& grid, int threads)
         cut.items = conv.in.n * cut.image_bands;
         most = std::max(1, kPixels / kBlock / cut.band_groups);
     }
-    const int item_tasks = int(ceil_div(cut.items, most));
+    int item_tasks = int(ceil_div(cut.items, most));
+    if (item_tasks > threads) item_tasks = int(ceil_div(item_tasks, threads)) * threads;
     cut.task_items = int(ceil_div(cut.items, std::max(1, item_tasks)));
     if (!cut.pitch) cut.task_items = int(ceil_div(cut.task_items, kPair)) * kPair;
     cut.task_items = std::max(1, cut.task_items);
-    const int blocks = conv.out.blocks(), wanted = threads == 1 ? 1 : threads * kTasksPerThread;
+    const int blocks =
+        conv.out.blocks();  // tasks of some of them split the same inputs again: no more than threads need
     const int64_t most_blocks = std::max<int64_t>(2, kSums / (int64_t(kPixels) * kBlock * conv.outputs));
     cut.block_tasks =
-        int(std::clamp<int64_t>(ceil_div(wanted, std::max(1, item_tasks)), ceil_div(blocks, most_blocks), blocks / 2));
+        int(std::clamp<int64_t>(ceil_div(threads, std::max(1, item_tasks)), ceil_div(blocks, most_blocks), blocks / 2));
     cut.task_blocks = int(ceil_div(blocks / 2, cut.block_tasks)) * 2;
     return cut;
 }

@@ -42,6 +42,7 @@ const Kernels& amx_kernels() {
         k.multiply_halves = amx::multiply_halves;
         k.split_digits = amx::split_digits;
         k.multiply_digits = amx::multiply_digits;
+        k.stream_digits = amx::stream_digits;
         k.write_digit_sums = amx::write_digit_sums;
         k.split_bytes = amx::split_bytes;
         k.split_bytes_double = amx::split_bytes;

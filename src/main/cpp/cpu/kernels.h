@@ -170,6 +170,23 @@ struct DigitProduct {
     }
 };
 
+// Many products of the same few rows, whose right operands are used once: sum[element][block][group] = or += left[element] * right[element]
+// [block]. The right lines are split where they are used, into a ring of steps that stays in the first-level cache.
+struct DigitStream {
+    int elements, blocks, steps;  // blocks of 16 columns, even
+    int rows;                     // groups of 16: 1 or 2
+    const uint32_t* left;         // [element][group][step]: digits
+    int64_t left_element, left_group;
+    const float* right;  // [element][block][32 * steps][16]
+    int64_t right_element, right_block;
+    float* sum;  // [16 rows][16 columns]
+    int64_t sum_element, sum_block, sum_group;
+    bool fresh;
+    uint32_t* ring;  // kDigitRing pairs
+};
+constexpr int kRingSteps = 4;  // one is multiplied, the next one loaded, another one split
+constexpr int64_t kDigitRing = kRingSteps * 2 * kDigitsStep;
+
 // y[pixel] = f * (sum[pixel] + bias + residual[pixel]), f = 1 where mask (or the sum) is positive, else slope.
 struct DigitOutput {
     const float* sum;  // [pixel][16]
@@ -228,6 +245,7 @@ struct Kernels {
     // For left tiles the lines are rows, for right ones the floats of 16 columns.
     void (*split_digits)(const DigitLines&);
     void (*multiply_digits)(const DigitProduct&);
+    void (*stream_digits)(const DigitStream&);
     void (*write_digit_sums)(const DigitOutput&);
     void (*split_bytes)(const ByteLines<float>&);
     void (*split_bytes_double)(const ByteLines<double>&);
@@ -303,6 +321,7 @@ void split_rows(const float* rows, int64_t row, int lanes, int length, bool righ
 void multiply_halves(const cpu::HalvesProduct&);
 void split_digits(const cpu::DigitLines&);
 void multiply_digits(const cpu::DigitProduct&);
+void stream_digits(const cpu::DigitStream&);
 void write_digit_sums(const cpu::DigitOutput&);
 void split_bytes(const cpu::ByteLines<float>&);
 void split_bytes(const cpu::ByteLines<double>&);

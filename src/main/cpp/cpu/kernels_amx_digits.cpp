@@ -178,19 +178,55 @@ struct Pace {
     }
 };
 
+// A step, the largest product last, the others so that few tiles are loaded; split(i) prepares lines for later before the i-th. Then begins
+// the next one.
+template <int ROWS, class Split>
+LQF_INLINE void multiply_step(StepDigits<ROWS>& step, const uint32_t* next_left, const uint32_t* next_right,
+                              Split split) {
+    split(0);
+    multiply_then_right(step, 1);
+    split(1);
+    multiply_then_left(step, 1);
+    split(2);
+    multiply_then_right(step, 0);
+    split(3);
+    multiply_then_left(step, 2);
+    split(4);
+    multiply_then_left(step, 0);
+    split(5);
+    step.left = next_left, step.right = next_right;
+    multiply_then_begin(step);
+}
+
+// Of two groups of columns, and one or two of rows.
 template <int ROWS>
-LQF_INLINE void multiply(const cpu::DigitProduct& p, int row, int fetch, Splitter& splitter, const Pace& pace) {
-    float *sum = p.sum + row * cpu::kDigitsTile, *beside = sum + p.sum_column;
-    if (p.fresh) {
-        zero_sums();
-    } else {
+struct Sums {
+    float* sum;
+    int64_t column, row;  // from a group to the next
+
+    __attribute__((always_inline)) void begin(bool fresh) const {
+        if (fresh) return zero_sums();
         _tile_loadd(0, sum, kLine);
-        _tile_loadd(1, beside, kLine);
+        _tile_loadd(1, sum + column, kLine);
         if constexpr (ROWS > 1) {
-            _tile_loadd(2, sum + cpu::kDigitsTile, kLine);
-            _tile_loadd(3, beside + cpu::kDigitsTile, kLine);
+            _tile_loadd(2, sum + row, kLine);
+            _tile_loadd(3, sum + row + column, kLine);
         }
     }
+    __attribute__((always_inline)) void end() const {
+        _tile_stored(0, sum, kLine);
+        _tile_stored(1, sum + column, kLine);
+        if constexpr (ROWS > 1) {
+            _tile_stored(2, sum + row, kLine);
+            _tile_stored(3, sum + row + column, kLine);
+        }
+    }
+};
+
+template <int ROWS>
+LQF_INLINE void multiply(const cpu::DigitProduct& p, int row, int fetch, Splitter& splitter, const Pace& pace) {
+    const Sums<ROWS> sums{p.sum + row * cpu::kDigitsTile, p.sum_column, cpu::kDigitsTile};
+    sums.begin(p.fresh);
     StepDigits<ROWS> step{
         p.left[0] + row * p.left_group, p.right[0], p.left_group, p.left_tile, p.right_group, p.right_tile};
     step.begin();
@@ -200,28 +236,14 @@ LQF_INLINE void multiply(const cpu::DigitProduct& p, int row, int fetch, Splitte
             __builtin_prefetch(next, 0, 2);
             __builtin_prefetch(next + p.right_group, 0, 2);
         }
-        // The largest product last, the others so that few tiles are loaded.
-        splitter.split(pace.lines[0]);
-        multiply_then_right(step, 1);
-        splitter.split(pace.lines[1]);
-        multiply_then_left(step, 1);
-        splitter.split(pace.lines[2]);
-        multiply_then_right(step, 0);
-        splitter.split(pace.lines[3]);
-        multiply_then_left(step, 2);
-        splitter.split(pace.lines[4]);
-        multiply_then_left(step, 0);
-        splitter.split(pace.lines[5]);
         const int following = i + 1 < p.steps ? i + 1 : i;
-        step.left = p.left[following] + row * p.left_group, step.right = p.right[following];
-        multiply_then_begin(step);
+        multiply_step(
+            step, p.left[following] + row * p.left_group,
+            p.right[following], [&](int product) __attribute__((always_inline)) {
+                splitter.split(pace.lines[product]);
+            });
     }
-    _tile_stored(0, sum, kLine);
-    _tile_stored(1, beside, kLine);
-    if constexpr (ROWS > 1) {
-        _tile_stored(2, sum + cpu::kDigitsTile, kLine);
-        _tile_stored(3, beside + cpu::kDigitsTile, kLine);
-    }
+    sums.end();
 }
 
 void multiply_digits(const cpu::DigitProduct& given) {
@@ -236,6 +258,82 @@ void multiply_digits(const cpu::DigitProduct& given) {
     int row = 0;
     for (; row + 2 <= p.rows; row += 2) multiply<2>(p, row, fetch, splitter, pace);
     if (row < p.rows) multiply<1>(p, row, fetch, splitter, pace);
+    _tile_release();
+}
+
+// The right lines of a stream, on their way into the ring. Each is fetched when that of the two blocks before is split: all come from memory.
+class Ring {
+public:
+    explicit Ring(const cpu::DigitStream& s)
+        : s_(s), first_(s.right), left_(int64_t(s.elements) * s.blocks * s.steps * cpu::kBlock) {}
+
+    __attribute__((always_inline)) void split(int lines) {
+        for (int i = 0; i < lines && left_ > 0; ++i, --left_) {
+            const int beside = line_ / cpu::kBlock, at = line_ % cpu::kBlock * cpu::kBlock;
+            const float *first = first_ + beside * s_.right_block + at, *second = first + cpu::kDigitsTile;
+            __builtin_prefetch(first + 2 * s_.right_block, 0, 2);
+            __builtin_prefetch(second + 2 * s_.right_block, 0, 2);
+            split_line(_mm512_loadu_ps(first), _mm512_loadu_ps(second), digits(slot_) + beside * cpu::kDigitsStep + at,
+                       cpu::kDigitsTile);
+            if (++line_ == kLines) begin_step();
+        }
+    }
+    uint32_t* digits(int slot) const { return s_.ring + slot * 2 * cpu::kDigitsStep; }
+    static int after(int slot) { return (slot + 1) % cpu::kRingSteps; }
+
+    static constexpr int kLines = 2 * cpu::kBlock;  // of a step
+
+private:
+    void begin_step() {
+        line_ = 0, slot_ = after(slot_);
+        first_ += 2 * cpu::kDigitsTile;
+        if (++step_ < s_.steps) return;
+        step_ = 0, block_ += 2;
+        if (block_ == s_.blocks) block_ = 0, ++element_;
+        first_ = s_.right + element_ * s_.right_element + block_ * s_.right_block;
+    }
+
+    const cpu::DigitStream& s_;
+    const float* first_;
+    int64_t left_;
+    int element_ = 0, block_ = 0, step_ = 0, line_ = 0, slot_ = 0;
+};
+
+template <int ROWS>
+LQF_INLINE void stream(const cpu::DigitStream& s) {
+    static constexpr int kPace[kProducts] = {6, 5, 5, 6, 5, 5};  // lines
+    Ring ring(s);
+    ring.split(2 * Ring::kLines);
+    StepDigits<ROWS> step{s.left, ring.digits(0), s.left_group, cpu::kDigitsTile, cpu::kDigitsStep, cpu::kDigitsTile};
+    step.begin();
+    int slot = 0;
+    for (int e = 0; e < s.elements; ++e) {
+        const uint32_t* left = s.left + e * s.left_element;
+        for (int b = 0; b < s.blocks; b += 2) {
+            const Sums<ROWS> sums{s.sum + e * s.sum_element + b * s.sum_block, s.sum_block, s.sum_group};
+            sums.begin(s.fresh);
+            const bool last = b + 2 == s.blocks && e + 1 < s.elements;  // of the element, and there is another one
+            for (int i = 0; i < s.steps; ++i) {
+                const uint32_t* following =
+                    i + 1 < s.steps ? left + (i + 1) * cpu::kDigitsStep : left + (last ? s.left_element : 0);
+                slot = Ring::after(slot);
+                multiply_step(
+                    step, following,
+                    ring.digits(slot), [&](int product) __attribute__((always_inline)) { ring.split(kPace[product]); });
+            }
+            sums.end();
+        }
+    }
+}
+
+void stream_digits(const cpu::DigitStream& given) {
+    const cpu::DigitStream s = given;
+    const TileShapes shapes;
+    _tile_loadconfig(&shapes);
+    if (s.rows > 1)
+        stream<2>(s);
+    else
+        stream<1>(s);
     _tile_release();
 }
 

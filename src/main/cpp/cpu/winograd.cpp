@@ -21,8 +21,10 @@ constexpr int kLeastDigitTiles = 256;  // of a task: as many share what it takes
 constexpr int kLeastSharedTiles = 48;  // of a task, so that each thread has one
 constexpr int kPanelSteps = kMostDigitSteps;
 constexpr int64_t kPanel = 2 * kPanelSteps * kDigitsStep;  // the weights' digits of two output blocks
+constexpr int kStreamedGroups = 2;  // of so few tiles the weights' digits are not kept, but made where they are used
+static_assert(2 * kPanel >= kDigitRing);
 const DigitLines kNothing = {nullptr, nullptr, 0, 0, nullptr, 0, 0};
-constexpr int64_t kFarWeights = 2 * 1024 * 1024;  // floats; more of them are fetched a panel ahead
+constexpr int64_t kFarWeights = 512 * 1024;  // floats; more of them are fetched a panel ahead
 
 constexpr int elements(int outputs) { return (outputs + 2) * (outputs + 2); }
 
@@ -84,6 +86,7 @@ public:
         last_block_ = std::min(conv.out.blocks(), first_block_ + cut.blocks);
         tiles_ = (last_unit_ - first_unit_) * cut.columns;
         groups_ = int(ceil_div(tiles_, kBlock));
+        streams_ = digits_ && groups_ <= kStreamedGroups && steps() <= kPanelSteps;
         const int lines = digits_ ? groups_ * kBlock : tiles_;
         block_floats_ = int64_t(lines | 1) * kBlock;  // odd, so that blocks do not fall on the same cache lines
         v_element_ = block_floats_ * conv.in.blocks() + kBlock;
@@ -94,11 +97,14 @@ public:
         v_floats_ = v_element_ * elements(outputs_);
         q_floats_ = q_element_ * elements(outputs_);
         left_ = digits_ ? groups_ * steps() * kDigitsStep : 0;
-        v_ = threads.scratch(thread,
-                             size_t(x_.count * (v_floats_ + 2 * left_) + conv_.outputs * q_floats_ + 2 * kPanel));
+        const int left_elements = streams_ ? elements(outputs_) : 2;
+        v_ = threads.scratch(
+            thread, size_t(x_.count * (v_floats_ + left_elements * left_) + conv_.outputs * q_floats_ + 2 * kPanel));
         q_ = v_ + x_.count * v_floats_;
         for (int i = 0; i < x_.count; ++i) transform_input(x_.of[i], v_ + i * v_floats_);
-        if (digits_) {
+        if (streams_) {
+            stream_digits();
+        } else if (digits_) {
             multiply_digits();
         } else {
             for (int e = 0; e < elements(outputs_); ++e)
@@ -172,10 +178,10 @@ private:
                 std::min(kPanelSteps, steps() - part * kPanelSteps), index % w_.count};
     }
 
+    uint32_t* digits() const { return reinterpret_cast<uint32_t*>(q_ + conv_.outputs * q_floats_); }
+
     // An element's digits, [group of tiles][step], and a panel's, [block][step]; the next ones are elsewhere.
-    uint32_t* left_digits(int i, int e) const {
-        return reinterpret_cast<uint32_t*>(q_ + conv_.outputs * q_floats_) + (e % 2 * x_.count + i) * left_;
-    }
+    uint32_t* left_digits(int i, int e) const { return digits() + ((streams_ ? e : e % 2) * x_.count + i) * left_; }
     uint32_t* panel_digits(int index) const { return left_digits(0, 0) + 2 * x_.count * left_ + index % 2 * kPanel; }
 
     DigitLines left_lines(int i, int e) const {
@@ -233,6 +239,41 @@ private:
         }
     }
 
+    // The same of few tiles: all of their elements are split before, and the weights where they are used, for two sources if they share them.
+    void stream_digits() const {
+        for (int e = 0; e < elements(outputs_); ++e)
+            for (int i = 0; i < x_.count; ++i) k_.split_digits(left_lines(i, e));
+        for (int w = 0; w < w_.count; ++w) {
+            int uses = 0, source[kMostSources];
+            for (int s = 0; s < conv_.sources; ++s)
+                if (w_.index[s] == w) source[uses++] = s;
+            for (int u = 0; u < uses; ++u) {
+                DigitStream one = stream(source[u]);
+                if (groups_ == 1 && u + 1 < uses && conv_.begins(source[u + 1]) == one.fresh) {
+                    const DigitStream other = stream(source[++u]);
+                    one.rows = 2, one.left_group = other.left - one.left, one.sum_group = other.sum - one.sum;
+                }
+                k_.stream_digits(one);
+            }
+        }
+    }
+
+    DigitStream stream(int s) const {
+        DigitStream stream{};
+        stream.elements = elements(outputs_), stream.blocks = last_block_ - first_block_, stream.steps = steps();
+        stream.rows = groups_;
+        stream.left = left_digits(x_.index[s], 0);
+        stream.left_element = x_.count * left_, stream.left_group = steps() * kDigitsStep;
+        stream.right = weights(conv_.source[s].w, 0, first_block_);
+        stream.right_block = int64_t(conv_.in.channels) * kBlock;
+        stream.right_element = conv_.out.blocks() * stream.right_block;
+        stream.sum = q_ + conv_.source[s].output * q_floats_;
+        stream.sum_element = q_element_, stream.sum_block = block_floats_, stream.sum_group = kDigitsTile;
+        stream.fresh = conv_.begins(s);
+        stream.ring = digits() + elements(outputs_) * stream.left_element;
+        return stream;
+    }
+
     // A source's, with a panel.
     DigitProduct product(int index, const Panel& p, int s) const {
         DigitProduct product{};
@@ -273,7 +314,8 @@ private:
     const TapConv& conv_;
     int outputs_, pad_;
     const Cut& cut_;
-    const bool digits_;  // products on the matrix unit
+    const bool digits_;     // products on the matrix unit
+    bool streams_ = false;  // of the weights' digits
     const Distinct x_, w_;
     int first_unit_, last_unit_, first_block_, last_block_, tiles_, groups_;
     // Of the transformed tiles, [a * a][block][tile][16], and of an element's digits.
