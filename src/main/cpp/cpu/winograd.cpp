@@ -18,7 +18,7 @@ constexpr int kTasksPerThread = 2;
 // channels times tiles of an image, it costs more.
 constexpr int kDigitChannels = 64, kDigitImage = 2048;
 constexpr int kLeastDigitTiles = 256;  // of a task: as many share what it takes to fetch and split a weight
-constexpr int kLeastSharedTiles = 48;  // of a task, so that each thread has one
+constexpr int kLeastSharedTiles = 96;  // of a task, so that each thread has one
 constexpr int kPanelSteps = kMostDigitSteps;
 constexpr int64_t kPanel = 2 * kPanelSteps * kDigitsStep;  // the weights' digits of two output blocks
 constexpr int kStreamedGroups = 2;  // of so few tiles the weights' digits are not kept, but made where they are used
