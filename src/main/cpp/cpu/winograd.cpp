@@ -18,6 +18,8 @@ constexpr int kTasksPerThread = 2;
 // channels times tiles of an image, it costs more.
 constexpr int kDigitChannels = 64, kDigitImage = 2048;
 constexpr int kLeastDigitTiles = 256;  // of a task: as many share what it takes to fetch and split a weight
+constexpr int kLeastNearTiles = 112;   // the same of weights near at hand: then the tiles should be, too
+constexpr int64_t kNearWeights = 128 * 1024;
 constexpr int kLeastSharedTiles = 96;  // of a task, so that each thread has one
 constexpr int kPanelSteps = kMostDigitSteps;
 constexpr int64_t kPanel = 2 * kPanelSteps * kDigitsStep;  // the weights' digits of two output blocks
@@ -37,29 +39,29 @@ bool has_digit_tiles(const TapConv& conv, int outputs) {
 // How the work is cut: rows of tiles, by output blocks. None of it shows in the bits.
 struct Cut {
     int rows, columns;  // tiles of an image
-    int units, tasks;   // rows of tiles in a task; tasks over the rows of all images
+    int units, tasks;   // rows of tiles of all images, and tasks over them
     int blocks, block_tasks;
+    int first_unit(int64_t task) const { return int(units * task / tasks); }
 };
 
 Cut cut_for(const TapConv& conv, int outputs, int inputs, int threads) {
     Cut cut;
     cut.rows = int(ceil_div(conv.out.h, outputs));
     cut.columns = int(ceil_div(conv.out.w, outputs));
-    const int all = conv.out.n * cut.rows;
+    cut.units = conv.out.n * cut.rows;
     const int64_t tile =
         int64_t(elements(outputs)) * kBlock * (conv.in.blocks() * inputs + conv.out.blocks() * conv.outputs);
     const int64_t weights = int64_t(elements(outputs)) * conv.in.channels * conv.out.blocks() * kBlock * conv.sources;
     const bool streams = weights > kCachedWeights;
     const bool digits = has_digit_tiles(conv, outputs);
-    const int least = digits ? kLeastDigitTiles : streams ? kLeastStreamedTiles : kLeastTiles;
+    const int least = digits ? (weights > kNearWeights ? kLeastDigitTiles : kLeastNearTiles)
+                             : (streams ? kLeastStreamedTiles : kLeastTiles);
     const int64_t tiles = std::max<int64_t>(least, kTaskFloats / tile);
-    const int shared = int(ceil_div(all, threads));
+    const int shared = int(ceil_div(cut.units, threads));
     const bool shares = digits ? shared * cut.columns >= kLeastSharedTiles : !streams;
-    cut.units = int(std::clamp<int64_t>(tiles / cut.columns, 1, shares ? shared : all));
-    cut.tasks = int(ceil_div(all, cut.units));
-    if (digits && cut.tasks > threads) cut.tasks = int(ceil_div(cut.tasks, threads)) * threads;
-    cut.units = int(ceil_div(all, cut.tasks));
-    cut.tasks = int(ceil_div(all, cut.units));
+    const int most = int(std::clamp<int64_t>(tiles / cut.columns, 1, shares ? shared : cut.units));  // units of a task
+    cut.tasks = int(ceil_div(cut.units, most));
+    if (digits && cut.tasks > threads) cut.tasks = std::min(cut.units, int(ceil_div(cut.tasks, threads)) * threads);
     const int step = kernels().tile_blocks;
     const int groups = int(ceil_div(conv.out.blocks(), step));
     const int of_thread = digits ? 1 : kTasksPerThread;
@@ -80,8 +82,8 @@ public:
           digits_(has_digit_tiles(conv, outputs)),
           x_(conv, &Source::x),
           w_(conv, &Source::w) {
-        first_unit_ = int(index / cut.block_tasks) * cut.units;
-        last_unit_ = std::min(conv.out.n * cut.rows, first_unit_ + cut.units);
+        first_unit_ = cut.first_unit(index / cut.block_tasks);
+        last_unit_ = cut.first_unit(index / cut.block_tasks + 1);
         first_block_ = int(index % cut.block_tasks) * cut.blocks;
         last_block_ = std::min(conv.out.blocks(), first_block_ + cut.blocks);
         tiles_ = (last_unit_ - first_unit_) * cut.columns;
