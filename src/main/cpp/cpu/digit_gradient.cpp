@@ -9,8 +9,7 @@
 namespace lqf::cpu {
 namespace {
 
-constexpr int kPartBlocks =
-    4;  // the most input and output blocks of a part: their digits are in the second-level cache
+constexpr int kPartInBlocks = 8, kPartOutBlocks = 4;  // of a part, at most: their digits are in the second-level cache
 constexpr int kTasksPerThread = 2;
 constexpr int kLines = 2 * kBlock;  // pixels of a step
 
@@ -24,8 +23,8 @@ public:
         steps_ = steps(c);
         reach_ = steps_ * kLines + (c.kh - 1) * pitch_ + c.kw - 1;
         images_ = std::min(kMostDigitSteps / steps_, image_stride ? 1 : c.n);
-        in_blocks_ = std::min(kPartBlocks, blocks_of(c.ic));
-        out_blocks_ = std::min(kPartBlocks, blocks_of(c.oc));
+        in_blocks_ = std::min(kPartInBlocks, blocks_of(c.ic));
+        out_blocks_ = std::min(kPartOutBlocks, blocks_of(c.oc));
         if (threads > 1 && parts() < threads * kTasksPerThread) out_blocks_ = 2;
     }
 
