@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kLine = 16;              // floats: every buffer starts on a 64-byte line
 constexpr int64_t kCacheFloats = 2 << 20;  // a micro-batch of the widest value should fit: 8 MB
-constexpr int kMinMicro = 8, kMaxMicro = 64;
+constexpr int kMinMicro = 16, kMaxMicro = 64;
 // Of networks whose packed weights every thread can fetch again for a few images: the widest value of a strip, 256 kB.
 constexpr int64_t kStripFloats = 64 << 10, kStripWeights = 1 << 20;
 constexpr int64_t kPatchEntries = 1 << 18;  // of the images that each_input hands over together, a patch each
