@@ -27,7 +27,6 @@ import org.lqf.solve.Samples;
 import org.lqf.solve.SubsampledHessian;
 import org.lqf.tune.LinearProbe;
 import org.lqf.tune.LqfConfig;
-import org.lqf.tune.Macs;
 import org.lqf.tune.RowNorm;
 import org.lqf.tune.TrainingImages;
 import org.lqf.tune.TrainingListener;
@@ -206,8 +205,7 @@ public final class Contest implements AutoCloseable {
       if ((long) images.size() * plan.classes() > MOST_GRAM_SIDE) {
         LqfConfig defaults = LqfConfig.defaults();
         int part =
-            SubsampledHessian.size(
-                images.size(), plan.classes(), plan.parameters(), Macs.of(plan.backbone()));
+            SubsampledHessian.size(plan.backbone(), plan.linearised().layers(), images.size());
         try (SubsampledHessian hessian =
             part == 0 ? null : SubsampledHessian.of(problem, part, Progress.NONE)) {
           new ConjugateGradient(defaults.tolerance(), defaults.iterations())

@@ -4,6 +4,7 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import org.lqf.binding.Lqf;
 import org.lqf.binding.LqfPlan;
@@ -252,11 +253,16 @@ public final class Plan extends Handle {
    * parameters, but at least one.
    */
   public List<Columns> columns(long most) {
+    return columns(backbone, linearised.layers(), most);
+  }
+
+  /** The {@link #columns(long)} of a plan of the network. */
+  public static List<Columns> columns(Backbone network, Set<String> linearised, long most) {
     List<Columns> columns = new ArrayList<>();
-    List<ParameterBlock> blocks = backbone.blocks();
+    List<ParameterBlock> blocks = network.blocks();
     for (int i = blocks.size() - 1; i >= 0; i--) {
       ParameterBlock block = blocks.get(i);
-      if (!linearised.layers().contains(block.node())) {
+      if (!linearised.contains(block.node())) {
         continue;
       }
       int last = columns.size() - 1;

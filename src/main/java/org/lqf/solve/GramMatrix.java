@@ -22,7 +22,7 @@ public final class GramMatrix {
 
   private static final long ROWS_BYTES = 3L << 29; // of all rows of J that are in memory
   private static final int LEAST_PARTS = 3; // short walks cost little, memory that is new does
-  private static final int HELD = 2; // tiles whose rows stay while those of the later ones pass
+  static final int HELD = 2; // tiles whose rows stay while those of the later ones pass
   private static final int MAX_SIDE = 46_340; // beyond, K has more entries than an array can hold
   private static final double MEMORY_SHARE = 0.5; // of the free memory, at most
 
@@ -65,20 +65,6 @@ public final class GramMatrix {
   }
 
   /**
-   * Multiply-adds of {@link #of} and a factorisation, in units of those of a convolution.
-   *
-   * @param macs of one forward pass of one image
-   */
-  public static double work(int classes, long parameters, long images, double macs) {
-    double side = (double) images * classes;
-    double parts = Math.max(1, 4 * side * parameters / partBytes((long) side, parameters));
-    double walks = (parts + 1) / 2; // on average a walk goes back half of the way
-    return side * side / 2 * parameters
-        + side * side * side / 3
-        + images * (parts + classes * (1 + walks)) * macs;
-  }
-
-  /**
    * Computes K.
    *
    * @return owned by the caller; row i·C + c belongs to class c of image i in order
@@ -86,7 +72,7 @@ public final class GramMatrix {
   public static SymmetricMatrix of(Engine engine, Plan plan, Samples samples, Progress progress)
       throws IOException {
     int side = side(samples.size(), plan.classes());
-    List<Plan.Columns> parts = plan.columns(partBytes(side, plan.parameters()) / (4L * side));
+    List<Plan.Columns> parts = plan.columns(most(side, plan.parameters()));
     int tile =
         parts.stream().mapToInt(part -> tile(part, samples.size(), plan)).min().orElseThrow();
     List<Piece> pieces = pieces(samples, Math.min(tile, plan.maxBatch()));
@@ -105,16 +91,25 @@ public final class GramMatrix {
     return Math.min(ROWS_BYTES, 4 * side * parameters / LEAST_PARTS);
   }
 
+  /** Parameters of layers that are taken together. */
+  static long most(long side, long parameters) {
+    return partBytes(side, parameters) / (4 * side);
+  }
+
   /** Of the rows of J in memory, with a plan of so many images: a small one has little room. */
   private static long rowsBytes(int batch, int classes, long parameters) {
     return Math.min(ROWS_BYTES, (HELD + 1L) * 4 * batch * classes * parameters);
   }
 
-  /** Images whose rows of a part are held together: all, or those of a tile. */
   private static int tile(Plan.Columns part, int images, Plan plan) {
-    long most = rowsBytes(plan.maxBatch(), plan.classes(), plan.parameters());
-    long fit = most / (4L * plan.classes() * part.length());
-    return fit >= images ? images : (int) Math.max(1, fit / (HELD + 1));
+    return (int) tile(part, images, plan.maxBatch(), plan.classes(), plan.parameters());
+  }
+
+  /** Images whose rows of a part are held together: all, or those of a tile. */
+  static long tile(Plan.Columns part, long images, int batch, int classes, long parameters) {
+    long most = rowsBytes(batch, classes, parameters);
+    long fit = most / (4L * classes * part.length());
+    return fit >= images ? images : Math.max(1, fit / (HELD + 1));
   }
 
   private static List<Piece> pieces(Samples samples, int most) throws IOException {

@@ -1,10 +1,13 @@
 package org.lqf.solve;
 
 import java.io.IOException;
+import java.util.Set;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
 import org.lqf.engine.SymmetricMatrix;
+import org.lqf.model.Backbone;
+import org.lqf.model.Macs;
 
 /**
  * Preconditions with what m of the N images make of the Hessian, exactly inverted through their
@@ -49,12 +52,13 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
   /**
    * Images that are worth it; 0 if it is not.
    *
-   * @param macs multiply-adds of one forward pass of one image
+   * @param network with its head
+   * @param linearised names of its layers
    */
-  public static int size(long images, int classes, long parameters, double macs) {
-    int size = (int) Math.min(images / 5, MOST_SIDE / classes);
-    double most = MOST_PASSES * images * 5 * macs; // forward 1, jvp 2, vjp 2
-    while (size > 0 && GramMatrix.work(classes, parameters, size, macs) > most) {
+  public static int size(Backbone network, Set<String> linearised, long images) {
+    int size = (int) Math.min(images / 5, MOST_SIDE / network.outputShape().channels());
+    double most = MOST_PASSES * images * 5 * Macs.of(network); // forward 1, jvp 2, vjp 2
+    while (size > 0 && GramWork.of(network, linearised, size, size).multiplyAdds() > most) {
       size /= 2;
     }
     return size;

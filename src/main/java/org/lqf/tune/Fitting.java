@@ -205,8 +205,7 @@ final class Fitting {
     Plan plan = problem.plan();
     int part =
         solver == Solver.CG
-            ? SubsampledHessian.size(
-                images.size(), plan.classes(), plan.parameters(), Macs.of(plan.backbone()))
+            ? SubsampledHessian.size(plan.backbone(), plan.linearised().layers(), images.size())
             : 0;
     if (part > 0) {
       listener.phase("preconditioner");

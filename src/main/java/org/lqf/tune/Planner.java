@@ -13,8 +13,10 @@ import org.lqf.engine.Plan;
 import org.lqf.image.ImageDataset;
 import org.lqf.image.ImageFolder;
 import org.lqf.model.Backbone;
+import org.lqf.model.Macs;
 import org.lqf.model.ParameterBlock;
 import org.lqf.solve.GramMatrix;
+import org.lqf.solve.GramWork;
 import org.lqf.solve.LargestEigenvalue;
 import org.lqf.solve.SubsampledHessian;
 
@@ -66,6 +68,7 @@ final class Planner {
   private final int images;
   private final int classes;
   private final double macs;
+  private final int part; // images that precondition cg, 0 for none
   private final boolean lazy; // memory is the host's
 
   private Planner(Engine engine, Backbone sized, ImageFolder folder, LqfConfig config)
@@ -81,6 +84,7 @@ final class Planner {
             new float[Math.multiplyExact(width, classes)], new float[classes], List.of());
     macs = Macs.of(network);
     layers = config.layers().of(network);
+    part = SubsampledHessian.size(network, layers, images);
     int many = Math.min(images, LARGEST);
     try (Plan one = engine.compile(cut, Set.of(), 1);
         Plan most = engine.compile(cut, Set.of(), many)) {
@@ -90,7 +94,7 @@ final class Planner {
         Plan most = engine.compile(network, layers, many)) {
       memory = Memory.of(one, most);
       ImageDataset some = ImageDataset.of(folder, TrainingImages.transform(network.input()));
-      speeds = Speeds.of(engine, most, some, config.readers());
+      speeds = Speeds.of(engine, most, some, config.readers(), gramSide());
     }
     base = resident() - memory.scratchOf(Math.min(images, Speeds.IMAGES)) + WORKING_BYTES;
     budget = config.memory().orElse(base + (long) (MEMORY_SHARE * FreeMemory.bytes()));
@@ -111,9 +115,11 @@ final class Planner {
         config.solver() == Solver.AUTO && !config.augment() && GramMatrix.possible(images, classes);
     @Nullable TuningPlan gram = open ? best(new SolverChoice(Solver.GRAM, "")) : null;
     double gramWork =
-        gram == null ? Double.NaN : GramMatrix.work(classes, parameters(), images, macs);
+        gram == null
+            ? Double.NaN
+            : GramWork.of(network, layers, images, gram.batch()).multiplyAdds();
     SolverChoice choice =
-        SolverChoice.of(config, images, classes, parameters(), macs, gramWork, gram != null);
+        SolverChoice.of(config, images, classes, part, macs, gramWork, gram != null);
     if (choice.solver() == Solver.GRAM) {
       GramMatrix.side(images, classes); // or says why not
     }
@@ -202,8 +208,7 @@ final class Planner {
     double perPass = (kept ? 0 : perForward) + images * (speeds.jvp() + speeds.vjp());
     double first = fresh(memory.of(batch)) + (kept ? perForward : 0);
     long copies = vectors(2); // of the result, on their way to the model
-    int part =
-        solver == Solver.CG ? SubsampledHessian.size(images, classes, parameters(), macs) : 0;
+    int part = solver == Solver.CG ? this.part : 0;
     if (part > 0) {
       int partBatch = Math.min(part, batch);
       loaded += memory.of(partBatch) + part * image;
@@ -261,9 +266,22 @@ final class Planner {
     return lazy ? bytes * speeds.newByte() : 0;
   }
 
+  /** Of the largest Gram matrix that a solver in question would compute, 0 for none. */
+  private long gramSide() {
+    if (config.augment()) {
+      return 0;
+    }
+    return switch (config.solver()) {
+      case GRAM, AUTO -> (long) classes * (GramMatrix.possible(images, classes) ? images : part);
+      case CG -> (long) classes * part;
+      case CG_KFAC, SGD, SGD_KFAC -> 0;
+    };
+  }
+
   private double gramSeconds(int count, int batch) {
-    double step = speeds.forward() + speeds.jvp() + speeds.vjp(); // five multiply-adds each
-    return GramMatrix.work(classes, parameters(), count, macs) * step / (5 * macs)
+    GramWork work = GramWork.of(network, layers, count, batch);
+    return work.network() * speeds.vjp() / (2 * macs)
+        + work.products() * speeds.product()
         + fresh(GramMatrix.bytes(count, classes, parameters(), batch));
   }
 

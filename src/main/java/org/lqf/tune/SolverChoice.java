@@ -1,7 +1,11 @@
 package org.lqf.tune;
 
+import java.util.Set;
 import org.lqf.engine.Plan;
+import org.lqf.model.Backbone;
+import org.lqf.model.Macs;
 import org.lqf.solve.GramMatrix;
+import org.lqf.solve.GramWork;
 import org.lqf.solve.SubsampledHessian;
 
 /**
@@ -29,20 +33,21 @@ public record SolverChoice(Solver solver, String reason) {
 
   /** What {@link Solver#AUTO} would choose here and now for images that are not augmented. */
   public static SolverChoice usual(Plan plan, long images) {
-    double macs = Macs.of(plan.backbone());
-    int classes = plan.classes();
-    long parameters = plan.parameters();
+    Backbone network = plan.backbone();
+    Set<String> layers = plan.linearised().layers();
+    int most = (int) Math.min(images, Integer.MAX_VALUE);
     return of(
         LqfConfig.defaults(),
         images,
-        classes,
-        parameters,
-        macs,
-        GramMatrix.work(classes, parameters, images, macs),
-        GramMatrix.fits(images, classes, parameters, FreeMemory.bytes()));
+        plan.classes(),
+        SubsampledHessian.size(network, layers, images),
+        Macs.of(network),
+        GramWork.of(network, layers, images, most).multiplyAdds(),
+        GramMatrix.fits(images, plan.classes(), plan.parameters(), FreeMemory.bytes()));
   }
 
   /**
+   * @param part images that precondition {@link Solver#CG}, 0 for none
    * @param macs multiply-adds of one forward pass of one image
    * @param gramWork multiply-adds of {@link Solver#GRAM}
    * @param gramFits whether there is memory for {@link Solver#GRAM}
@@ -51,7 +56,7 @@ public record SolverChoice(Solver solver, String reason) {
       LqfConfig config,
       long images,
       int classes,
-      long parameters,
+      int part,
       double macs,
       double gramWork,
       boolean gramFits) {
@@ -61,7 +66,6 @@ public record SolverChoice(Solver solver, String reason) {
     if (config.augment()) {
       return new SolverChoice(Solver.SGD_KFAC, "augmented images change with every epoch");
     }
-    int part = SubsampledHessian.size(images, classes, parameters, macs);
     double iterations = usualIterations(config, part, (double) images * classes);
     double cg = iterations * (images + part) * 5 * macs; // forward 1, jvp 2, vjp 2
     String sizes = "%d images × %d classes".formatted(images, classes);

@@ -98,7 +98,7 @@ class ConfigTest {
         config,
         images,
         10,
-        269_034,
+        (int) (images / 5),
         41e6,
         images * images * 2.7e7,
         images * images * 800 <= freeBytes / 2);
