@@ -208,8 +208,12 @@ public final class Contest implements AutoCloseable {
             SubsampledHessian.size(plan.backbone(), plan.linearised().layers(), images.size());
         try (SubsampledHessian hessian =
             part == 0 ? null : SubsampledHessian.of(problem, part, Progress.NONE)) {
-          new ConjugateGradient(defaults.tolerance(), defaults.iterations())
-              .solve(problem, hessian, delta, Progress.NONE, Checkpoint.NONE);
+          ConjugateGradient cg = new ConjugateGradient(defaults.tolerance(), defaults.iterations());
+          if (hessian == null) {
+            cg.solve(problem, null, delta, Progress.NONE, Checkpoint.NONE);
+          } else {
+            cg.solve(hessian, delta, Progress.NONE, Checkpoint.NONE);
+          }
         }
       } else {
         GramSolver.solve(problem, delta, Progress.NONE);

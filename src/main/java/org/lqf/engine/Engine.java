@@ -29,6 +29,8 @@ public final class Engine extends Handle {
 
   final LqfEngine pointer;
 
+  private final Precision precision;
+
   /** What "auto" tries, best first. */
   private static final List<String> PREFERENCE = List.of("cuda", "cpu");
 
@@ -37,9 +39,10 @@ public final class Engine extends Handle {
 
   private static final List<String> DEVICES = List.of("cuda", "cpu", "emulator", "reference");
 
-  private Engine(LqfEngine engine) {
+  private Engine(LqfEngine engine, Precision precision) {
     super(engine, Lqf::lqf_engine_close);
     this.pointer = engine;
+    this.precision = precision;
   }
 
   /** Opens a device with as many threads as this process may use (containers' limits count). */
@@ -108,7 +111,7 @@ public final class Engine extends Handle {
             });
     LqfEngine engine = new LqfEngine();
     check(open.applyAsInt(chosen, engine));
-    Engine opened = new Engine(engine);
+    Engine opened = new Engine(engine, precision);
     try {
       call(() -> Lqf.lqf_engine_set_precision(engine, precision.code()), opened);
     } catch (RuntimeException e) {
@@ -116,6 +119,11 @@ public final class Engine extends Handle {
       throw e;
     }
     return opened;
+  }
+
+  /** Of the products in convolutions. */
+  public Precision precision() {
+    return precision;
   }
 
   /** Whether {@link #open} of this device can succeed on this machine. */

@@ -2,12 +2,14 @@ package org.lqf.solve;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
+import org.lqf.engine.Precision;
 import org.lqf.model.Certificate;
 
 /**
@@ -17,6 +19,13 @@ import org.lqf.model.Certificate;
  * <p>Sums are in single precision, so the residual of the recurrence drifts away from the true one.
  * When the recurrence says that it is done, the gradient is computed anew, and the search restarts
  * from it until the true gradient meets the tolerance or no longer falls.
+ *
+ * <p>A preconditioner that inverts a part A of H costs nothing: A·direction comes from the
+ * residuals by the recurrence that the direction comes by, and only (H − A)·direction needs the
+ * images, those that are not in the part. Source of the idea: Eisenstat 1981, doi 10.1137/0902001.
+ * It takes A⁻¹ for exact: products that are 10⁻⁵ off change no step, with 10⁻³ the true gradient
+ * stays at six times a tolerance of 5·10⁻³ (simulated: 1,000 images of fashion10, a fifth of them
+ * in the part). So with less than single precision all of H is multiplied by.
  *
  * @param tolerance stop at ‖∇L(Δ)‖ ≤ tolerance · ‖∇L(0)‖
  * @param maxIterations steps in all, ≥ 1
@@ -47,7 +56,22 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
       Progress progress,
       Checkpoint checkpoint)
       throws IOException {
-    try (Search search = new Search(problem, preconditioner, delta, progress)) {
+    try (Search search = new Search(problem, preconditioner, null, delta, progress)) {
+      return search.run(this, checkpoint);
+    }
+  }
+
+  /**
+   * Moves delta to the optimum of the problem that the part is a part of.
+   *
+   * @param part preconditions
+   * @param delta [parameters], the start (usually zeros), overwritten
+   */
+  public Solution solve(
+      SubsampledHessian part, DeviceVector delta, Progress progress, Checkpoint checkpoint)
+      throws IOException {
+    boolean exact = part.problem().engine().precision() == Precision.FP32;
+    try (Search search = new Search(part.problem(), part, exact ? part : null, delta, progress)) {
       return search.run(this, checkpoint);
     }
   }
@@ -56,12 +80,14 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
   private static final class Search implements AutoCloseable {
     private final LeastSquares problem;
     private final @Nullable Preconditioner preconditioner;
+    private final @Nullable SubsampledHessian part; // A, if its products are left out; or null
     private final Progress progress;
     private final List<Progress.Step> trace = new ArrayList<>();
     private final DeviceVector delta;
     private final DeviceVector residual; // −∇L(Δ) by recurrence
     private final DeviceVector direction;
     private final DeviceVector product; // H·direction, then the preconditioned residual
+    private final @Nullable DeviceVector image; // A·direction, where there is a part
     private int iteration;
     private double startNorm; // ‖∇L‖ at the start
     private double restartNorm; // ‖∇L‖ at the last restart
@@ -71,16 +97,19 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
     Search(
         LeastSquares problem,
         @Nullable Preconditioner preconditioner,
+        @Nullable SubsampledHessian part,
         DeviceVector delta,
         Progress progress) {
       Engine engine = problem.engine();
       this.problem = problem;
       this.preconditioner = preconditioner;
+      this.part = part;
       this.progress = progress;
       this.delta = delta;
       this.residual = engine.vector(delta.length());
       this.direction = engine.vector(delta.length());
       this.product = engine.vector(delta.length());
+      this.image = part == null ? null : engine.vector(delta.length());
     }
 
     Solution run(ConjugateGradient limits, Checkpoint checkpoint) throws IOException {
@@ -117,6 +146,9 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
       residual.scale(-1);
       restartNorm = residual.norm();
       precondition(direction);
+      if (image != null) {
+        image.set(residual);
+      }
       rho = residual.dot(direction);
     }
 
@@ -131,7 +163,7 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
     }
 
     private void step() throws IOException {
-      problem.hessian(direction, product);
+      multiply();
       double length = rho / direction.dot(product);
       delta.add(length, direction);
       residual.add(-length, product);
@@ -139,8 +171,20 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
       precondition(product);
       double next = residual.dot(product);
       direction.scale(next / rho).add(1, product);
+      if (image != null) {
+        image.scale(next / rho).add(1, residual);
+      }
       rho = next;
       iteration++;
+    }
+
+    /** product = H·direction. */
+    private void multiply() throws IOException {
+      if (part != null && image != null) {
+        part.addRest(direction, product.set(image));
+      } else {
+        problem.hessian(direction, product);
+      }
     }
 
     private void precondition(DeviceVector target) throws IOException {
@@ -161,13 +205,17 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
     }
 
     private Checkpoint.State state() {
+      Map<String, float[]> vectors = new HashMap<>();
+      vectors.put("delta", delta.toArray());
+      vectors.put("residual", residual.toArray());
+      vectors.put("direction", direction.toArray());
+      if (image != null) {
+        vectors.put("image", image.toArray());
+      }
       return new Checkpoint.State(
           iteration,
           Map.of("startNorm", startNorm, "restartNorm", restartNorm, "loss", loss, "rho", rho),
-          Map.of(
-              "delta", delta.toArray(),
-              "residual", residual.toArray(),
-              "direction", direction.toArray()));
+          vectors);
     }
 
     private void restore(Checkpoint.State state) {
@@ -179,6 +227,9 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
       delta.write(state.vector("delta"));
       residual.write(state.vector("residual"));
       direction.write(state.vector("direction"));
+      if (image != null) {
+        image.write(state.vector("image"));
+      }
     }
 
     @Override
@@ -186,6 +237,9 @@ public record ConjugateGradient(double tolerance, int maxIterations) {
       residual.close();
       direction.close();
       product.close();
+      if (image != null) {
+        image.close();
+      }
     }
   }
 }

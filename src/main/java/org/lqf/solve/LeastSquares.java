@@ -1,6 +1,7 @@
 package org.lqf.solve;
 
 import java.io.IOException;
+import org.jspecify.annotations.Nullable;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
@@ -14,6 +15,8 @@ import org.lqf.model.Certificate;
  * batch. Where all of them come as one batch, the plan still keeps them after the first walk, and
  * every later forward is left out. Results do not depend on how the images are cut into batches,
  * bit for bit. Owns its workspace, not the plan. Not for several threads at once.
+ *
+ * <p>Some of the images can be apart, with a plan of their own: see {@link SubsampledHessian}.
  */
 public final class LeastSquares implements AutoCloseable {
 
@@ -21,6 +24,8 @@ public final class LeastSquares implements AutoCloseable {
   private final Plan plan;
   private final Samples samples;
   private final double ridge;
+  private final int all; // N
+  private final @Nullable LeastSquares apart; // of the other images, if these are not all
   private Workspace workspace;
   private long kept = -1; // plan.forwards() while the plan keeps all images
 
@@ -50,6 +55,19 @@ public final class LeastSquares implements AutoCloseable {
    * @param ridge λ &gt; 0 of the mean loss; the ridge of the summed loss is μ = λN
    */
   public LeastSquares(Engine engine, Plan plan, Samples samples, double ridge) {
+    this(engine, plan, samples, ridge, samples.size(), null);
+  }
+
+  /**
+   * What some of N images add to the problem, and others, which are apart and are closed with it.
+   */
+  LeastSquares(
+      Engine engine,
+      Plan plan,
+      Samples samples,
+      double ridge,
+      int all,
+      @Nullable LeastSquares apart) {
     if (!(ridge > 0) || ridge == Double.POSITIVE_INFINITY) {
       throw new IllegalArgumentException("ridge must be positive and finite, got " + ridge);
     }
@@ -60,6 +78,8 @@ public final class LeastSquares implements AutoCloseable {
     this.plan = plan;
     this.samples = samples;
     this.ridge = ridge;
+    this.all = all;
+    this.apart = apart;
     this.workspace = Workspace.of(engine, 1, plan.classes());
   }
 
@@ -96,14 +116,22 @@ public final class LeastSquares implements AutoCloseable {
     double norm = delta.dot(delta);
     gradient.set(delta).scale(ridge);
     double[] squares = new double[1];
+    for (LeastSquares some = this; some != null; some = some.apart) {
+      some.addGradient(delta, norm == 0, gradient, squares);
+    }
+    return squares[0] / (2 * all) + ridge / 2 * norm;
+  }
+
+  private void addGradient(
+      DeviceVector delta, boolean zero, DeviceVector gradient, double[] squares)
+      throws IOException {
     samples.forEach(
         Samples.IN_ORDER,
         (images, n, targets) -> {
           forward(images, n);
-          DeviceVector residual = norm == 0 ? residual(n, targets) : residual(n, targets, delta);
-          addGradient(residual, 1.0 / samples.size(), gradient, squares);
+          DeviceVector residual = zero ? residual(n, targets) : residual(n, targets, delta);
+          addGradient(residual, 1.0 / all, gradient, squares);
         });
-    return squares[0] / (2 * samples.size()) + ridge / 2 * norm;
   }
 
   /** {@link #gradient} with a bound: Δ, how good it is. The gradient vector is overwritten. */
@@ -120,24 +148,46 @@ public final class LeastSquares implements AutoCloseable {
    */
   public void hessian(DeviceVector direction, DeviceVector out) throws IOException {
     out.set(direction).scale(ridge);
-    if (kept == plan.forwards()) {
-      addHessian(samples.size(), direction, out);
-    } else {
-      samples.forEach(
-          Samples.IN_ORDER,
-          (images, n, targets) -> {
-            forward(images, n);
-            addHessian(n, direction, out);
-          });
+    for (LeastSquares some = this; some != null; some = some.apart) {
+      some.addHessian(direction, out);
     }
+  }
+
+  /** out += 1/N JᵀJ·direction over these images, without those apart. */
+  void addHessian(DeviceVector direction, DeviceVector out) throws IOException {
+    forEach((first, n) -> addHessian(n, direction, out));
   }
 
   /** out += 1/N JᵀJ·direction over the n images that the plan keeps. */
   private void addHessian(int n, DeviceVector direction, DeviceVector out) {
     DeviceVector product = workspace(n).residual;
     plan.jvp(direction, product);
-    product.scale(1.0 / samples.size());
+    product.scale(1.0 / all);
     plan.vjp(product, out);
+  }
+
+  /** Takes the n images from first on, which are in the plan. */
+  @FunctionalInterface
+  interface Step {
+    void take(int first, int n);
+  }
+
+  /**
+   * Takes these images in order, without those apart; they are not read where the plan keeps them.
+   */
+  void forEach(Step step) throws IOException {
+    if (kept == plan.forwards()) {
+      step.take(0, samples.size());
+      return;
+    }
+    int[] first = new int[1];
+    samples.forEach(
+        Samples.IN_ORDER,
+        (images, n, targets) -> {
+          forward(images, n);
+          step.take(first[0], n);
+          first[0] += n;
+        });
   }
 
   /** Takes a batch of the pass in order to the plan, if it does not keep all images already. */
@@ -196,5 +246,8 @@ public final class LeastSquares implements AutoCloseable {
   @Override
   public void close() {
     workspace.close();
+    if (apart != null) {
+      apart.close();
+    }
   }
 }

@@ -1,7 +1,9 @@
 package org.lqf.solve;
 
 import java.io.IOException;
+import java.util.BitSet;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
@@ -17,36 +19,37 @@ import org.lqf.model.Macs;
  * <p>Few images know the directions in which H is steep. That they count as m of N keeps them from
  * being trusted too much: over an eightieth to a half of 1,000 images no other ridge was better by
  * more than an iteration or two. It makes H ⪰ A, too, so that A proves more of a solution than λI
- * does. Has a plan of its own; bits depend on neither batches nor threads.
+ * does, and H − A what the other images make: conjugate gradients walk over those, and over the m
+ * only to precondition. The m have a plan of their own; bits depend on neither batches nor threads.
  */
 public final class SubsampledHessian implements Preconditioner, AutoCloseable {
 
   private static final int MOST_SIDE = 2048; // of K
   private static final double MOST_PASSES = 10; // over all images, that K may cost
 
-  private final Plan plan;
-  private final ImageArray images;
+  private final Plan plan; // of the part
+  private final LeastSquares part; // the others are apart from it
+  private final @Nullable LeastSquares rest; // null if the part is all
   private final SymmetricMatrix factor; // of K + λN I
   private final DeviceVector outputs; // [batch, classes]
   private final int all; // N
   private final double ridge; // λ
-  private final boolean kept; // all images are in the plan
 
   private SubsampledHessian(
+      LeastSquares problem,
       Plan plan,
-      ImageArray images,
-      SymmetricMatrix factor,
-      DeviceVector outputs,
-      int all,
-      double ridge,
-      boolean kept) {
+      Samples images,
+      @Nullable Samples others,
+      SymmetricMatrix factor) {
+    Engine engine = problem.engine();
+    this.all = problem.samples().size();
+    this.ridge = problem.ridge();
     this.plan = plan;
-    this.images = images;
     this.factor = factor;
-    this.outputs = outputs;
-    this.all = all;
-    this.ridge = ridge;
-    this.kept = kept;
+    this.outputs = engine.vector((long) plan.maxBatch() * plan.classes());
+    this.rest =
+        others == null ? null : new LeastSquares(engine, problem.plan(), others, ridge, all, null);
+    this.part = new LeastSquares(engine, plan, images, ridge, all, rest);
   }
 
   /**
@@ -66,32 +69,44 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
 
   /** m. */
   public int images() {
-    return images.size();
+    return part.samples().size();
+  }
+
+  /** The problem of all images, those of the part first; this object's. */
+  public LeastSquares problem() {
+    return part;
+  }
+
+  /** target += (H − A)·vector, the share of the other images; both [parameters]. */
+  void addRest(DeviceVector vector, DeviceVector target) throws IOException {
+    if (rest != null) {
+      rest.addHessian(vector, target);
+    }
   }
 
   /**
    * Takes images from all over their order, and computes and factorises K.
    *
+   * @param problem its plan serves the other images; to be closed after this
    * @param size m, from 1 to the number of images
    */
   public static SubsampledHessian of(LeastSquares problem, int size, Progress progress)
       throws IOException {
     Engine engine = problem.engine();
     Plan whole = problem.plan();
+    Samples samples = problem.samples();
+    int all = samples.size();
+    BitSet chosen = evenly(size, all);
     int batch = Math.min(size, whole.maxBatch());
-    ImageArray images = some(problem.samples(), size, whole.classes(), batch);
+    ImageArray images = new Chosen(samples, chosen).toArray(batch);
+    chosen.flip(0, all);
+    Samples others = size < all ? new Chosen(samples, chosen) : null;
     Plan plan = engine.compile(whole.backbone(), whole.linearised(), batch);
     try {
       SymmetricMatrix factor = GramMatrix.of(engine, plan, images, progress);
       try {
-        int all = problem.samples().size();
         factor.cholesky(problem.ridge() * all);
-        boolean kept = size <= batch;
-        if (kept) {
-          plan.forward(images.images(), size);
-        }
-        DeviceVector outputs = engine.vector((long) batch * whole.classes());
-        return new SubsampledHessian(plan, images, factor, outputs, all, problem.ridge(), kept);
+        return new SubsampledHessian(problem, plan, images, others, factor);
       } catch (RuntimeException e) {
         factor.close();
         throw e;
@@ -103,7 +118,7 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
   }
 
   @Override
-  public void apply(DeviceVector vector, DeviceVector target) {
+  public void apply(DeviceVector vector, DeviceVector target) throws IOException {
     solve(vector, target);
   }
 
@@ -114,7 +129,7 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
    * as it is, this bounds it from above, and only the square of what rounding did to u adds to it.
    */
   @Override
-  public double bound(DeviceVector vector, DeviceVector scratch) {
+  public double bound(DeviceVector vector, DeviceVector scratch) throws IOException {
     double squares = 0;
     for (double u : solve(vector, scratch)) {
       squares += u * u;
@@ -123,11 +138,11 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
   }
 
   /** target = A⁻¹·vector = (vector − Jₘᵀu) / λ; gives u = (K + λN I)⁻¹Jₘ·vector. */
-  private double[] solve(DeviceVector vector, DeviceVector target) {
+  private double[] solve(DeviceVector vector, DeviceVector target) throws IOException {
     int classes = plan.classes();
     double[] dual = new double[factor.side()]; // Jₘ·vector, then u
     float[] values = new float[Math.toIntExact(outputs.length())];
-    walk(
+    part.forEach(
         (first, n) -> {
           plan.jvp(vector, outputs);
           outputs.read(values);
@@ -137,7 +152,7 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
         });
     factor.solve(dual, 1);
     target.fill(0);
-    walk(
+    part.forEach(
         (first, n) -> {
           for (int i = 0; i < n * classes; i++) {
             values[i] = (float) dual[first * classes + i];
@@ -149,49 +164,20 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
     return dual;
   }
 
-  /** Takes the n images from first on, which are in the plan. */
-  @FunctionalInterface
-  private interface Step {
-    void take(int first, int n);
-  }
-
-  private void walk(Step step) {
-    if (kept) {
-      step.take(0, images.size());
-      return;
-    }
-    int[] first = new int[1];
-    images.forEach(
-        Samples.IN_ORDER,
-        (batch, n, targets) -> {
-          plan.forward(batch, n);
-          step.take(first[0], n);
-          first[0] += n;
-        });
-  }
-
   @Override
   public void close() {
+    part.close();
     outputs.close();
     factor.close();
     plan.close();
   }
 
-  /** Images evenly spaced in their order: those of a folder come class by class. */
-  private static ImageArray some(Samples all, int size, int classes, int batch) throws IOException {
-    float[][] pixels = new float[1][];
-    int[] at = new int[2]; // images seen, and taken
-    all.forEach(
-        Samples.IN_ORDER,
-        (images, n, targets) -> {
-          int floats = images.length / n;
-          pixels[0] = pixels[0] == null ? new float[Math.multiplyExact(size, floats)] : pixels[0];
-          for (int i = 0; i < n; i++, at[0]++) {
-            if (at[1] < size && at[0] == (2L * at[1] + 1) * all.size() / (2L * size)) {
-              System.arraycopy(images, i * floats, pixels[0], at[1]++ * floats, floats);
-            }
-          }
-        });
-    return ImageArray.unlabelled(pixels[0], size, classes, batch);
+  /** Evenly spaced in the order of all: images of a folder come class by class. */
+  private static BitSet evenly(int size, int all) {
+    BitSet some = new BitSet(all);
+    for (int i = 0; i < size; i++) {
+      some.set(Math.toIntExact((2L * i + 1) * all / (2L * size)));
+    }
+    return some;
   }
 }

@@ -181,7 +181,7 @@ final class Fitting {
       implements AutoCloseable {
 
     @Nullable Preconditioner preconditioner() {
-      return factors != null ? factors::precondition : part;
+      return factors != null ? factors::precondition : null;
     }
 
     @Override
@@ -249,9 +249,12 @@ final class Fitting {
       Checkpoint checkpoint)
       throws IOException {
     return switch (solver) {
-      case CG, CG_KFAC ->
-          new ConjugateGradient(config.tolerance(), config.iterations())
-              .solve(problem, curvature.preconditioner(), delta, listener::step, checkpoint);
+      case CG, CG_KFAC -> {
+        ConjugateGradient cg = new ConjugateGradient(config.tolerance(), config.iterations());
+        yield curvature.part != null
+            ? cg.solve(curvature.part, delta, listener::step, checkpoint)
+            : cg.solve(problem, curvature.preconditioner(), delta, listener::step, checkpoint);
+      }
       case SGD, SGD_KFAC ->
           new Sgd(config.epochs(), config.rate().orElse(Double.NaN), MOMENTUM)
               .solve(problem, curvature.factors, delta, listener::step, checkpoint);
@@ -269,7 +272,7 @@ final class Fitting {
             dataDigest,
             config.toString().replaceAll("(readers|memory)=[^,]*, ", ""),
             solver.text(),
-            curvature.part == null ? "" : "images " + curvature.part.images(),
+            curvature.part == null ? "" : "images apart " + curvature.part.images(),
             Double.toString(ridge),
             like == null ? "" : like.pointDigest()));
   }

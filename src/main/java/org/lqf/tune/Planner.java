@@ -221,8 +221,9 @@ final class Planner {
                   + GramMatrix.bytes(part, classes, parameters(), partBatch),
               fresh(memory.of(partBatch)) + gramSeconds(part, partBatch)));
       loaded += 8L * part * classes * part * classes;
-      boolean partKept = part <= batch;
-      perPass += part * ((partKept ? 0 : 2 * speeds.forward()) + speeds.jvp() + speeds.vjp());
+      // H's products leave the part out, the preconditioner walks over it: twice if it is not kept.
+      double walks = part > batch ? 1 : kept ? 0 : -1; // forward, beside those of all images
+      perPass += walks * part * speeds.forward();
     }
     stages.add(
         switch (solver) {
@@ -231,7 +232,7 @@ final class Planner {
                 SolverChoice.usualIterations(config, part, (double) images * classes);
             yield new TuningPlan.Stage(
                 "solving by " + solver,
-                loaded + factors + vectors(3) + copies,
+                loaded + factors + vectors(part > 0 ? 4 : 3) + copies,
                 first + (2 + iterations) * (perPass + preconditionings(solver, 1)));
           }
           case SGD, SGD_KFAC ->

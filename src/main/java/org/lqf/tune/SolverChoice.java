@@ -67,7 +67,7 @@ public record SolverChoice(Solver solver, String reason) {
       return new SolverChoice(Solver.SGD_KFAC, "augmented images change with every epoch");
     }
     double iterations = usualIterations(config, part, (double) images * classes);
-    double cg = iterations * (images + part) * 5 * macs; // forward 1, jvp 2, vjp 2
+    double cg = iterations * images * 5 * macs; // forward 1, jvp 2, vjp 2
     String sizes = "%d images × %d classes".formatted(images, classes);
     if (!gramFits) {
       return new SolverChoice(

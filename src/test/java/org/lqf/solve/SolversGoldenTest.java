@@ -67,14 +67,14 @@ class SolversGoldenTest {
       for (int size : new int[] {1, 5, 12}) {
         try (SubsampledHessian part = SubsampledHessian.of(problem, size, Progress.NONE)) {
           delta.fill(0);
-          Solution solution = cg.solve(problem, part, delta, Progress.NONE, Checkpoint.NONE);
+          Solution solution = cg.solve(part, delta, Progress.NONE, Checkpoint.NONE);
           assertClose(GoldenProblem.doubles("optimum"), delta.toArray(), OPTIMUM_BOUND, "part");
           assertTrue(size < 12 || solution.iterations() < plain.iterations(), solution::toString);
           double best = GoldenProblem.doubles("losses")[1];
           delta.fill(0);
           Certificate early =
               new ConjugateGradient(0.1, 1)
-                  .solve(problem, part, delta, Progress.NONE, Checkpoint.NONE)
+                  .solve(part, delta, Progress.NONE, Checkpoint.NONE)
                   .certificate();
           assertTrue(early.loss() - best <= early.gap() + 1e-4, early::toString);
           assertTrue(early.gap() < plainGap(early), early::toString);
@@ -113,6 +113,55 @@ class SolversGoldenTest {
       double bound = part.bound(product, back);
       assertEquals(exact, bound, 1e-5 * exact);
       assertEquals(bound, cut.bound(product, back), "in batches");
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("org.lqf.engine.Devices#all")
+  void theImagesOfThePartAndTheOthersAreTheProblem(String device) throws IOException {
+    try (Engine engine = Engine.open(device, 2);
+        Plan plan = GoldenProblem.compile(engine);
+        Plan small = engine.compile(Goldens.kinds(), 5);
+        LeastSquares problem = GoldenProblem.of(engine, plan, 12);
+        LeastSquares pieces = GoldenProblem.of(engine, small, 5);
+        SubsampledHessian part = SubsampledHessian.of(problem, 7, Progress.NONE);
+        SubsampledHessian cut = SubsampledHessian.of(pieces, 7, Progress.NONE);
+        DeviceVector vector = engine.vector(Numbers.normal((int) plan.parameters(), 4));
+        DeviceVector expected = engine.vector(plan.parameters());
+        DeviceVector product = engine.vector(plan.parameters())) {
+      double loss = problem.gradient(vector, expected);
+      assertEquals(loss, part.problem().gradient(vector, product), 1e-6 * loss);
+      assertClose(Numbers.widen(expected.toArray()), product.toArray(), 1e-5, "gradient");
+      float[] kept = product.toArray();
+      assertEquals(
+          part.problem().gradient(vector, product), cut.problem().gradient(vector, product));
+      assertArrayEquals(kept, product.toArray(), "gradient in batches");
+      problem.hessian(vector, expected);
+      part.problem().hessian(vector, product);
+      assertClose(Numbers.widen(expected.toArray()), product.toArray(), 1e-5, "H");
+      kept = product.toArray();
+      cut.problem().hessian(vector, product);
+      assertArrayEquals(kept, product.toArray(), "H in batches");
+      part.apply(vector, product); // A⁻¹v; what A makes of it is v
+      problem.hessian(product, expected);
+      part.addRest(product, vector);
+      assertClose(Numbers.widen(expected.toArray()), vector.toArray(), 1e-4, "A and the rest");
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("org.lqf.engine.Devices#all")
+  void stepsThatLeaveThePartOutAreThoseOfAllImages(String device) throws IOException {
+    try (Engine engine = Engine.open(device, 2);
+        Plan plan = GoldenProblem.compile(engine);
+        LeastSquares problem = GoldenProblem.of(engine, plan, 12);
+        SubsampledHessian part = SubsampledHessian.of(problem, 5, Progress.NONE);
+        DeviceVector all = engine.vector(plan.parameters());
+        DeviceVector few = engine.vector(plan.parameters())) {
+      ConjugateGradient cg = new ConjugateGradient(1e-6, 6);
+      cg.solve(problem, part, all, Progress.NONE, Checkpoint.NONE);
+      cg.solve(part, few, Progress.NONE, Checkpoint.NONE);
+      assertClose(Numbers.widen(all.toArray()), few.toArray(), 1e-3, "after 6 steps");
     }
   }
 
