@@ -17,10 +17,10 @@ constexpr int kTasksPerThread = 2;
 // On the matrix unit products take half the time, and splitting a first element and a first panel of the weights some: with fewer channels, or
 // channels times tiles of an image, it costs more.
 constexpr int kDigitChannels = 64, kDigitImage = 2048;
-constexpr int kLeastDigitTiles = 256;  // of a task: as many share what it takes to fetch and split a weight
-constexpr int kLeastNearTiles = 112;   // the same of weights near at hand: then the tiles should be, too
-constexpr int64_t kNearWeights = 128 * 1024;
-constexpr int kLeastSharedTiles = 96;  // of a task, so that each thread has one
+constexpr int kLeastDigitTiles = 256;         // of a task: as many share what it takes to fetch and split a weight
+constexpr int kLeastNearTiles = 112;          // the same of weights near at hand: then the tiles should be, too
+constexpr int64_t kNearWeights = 128 * 1024;  // floats
+constexpr int kLeastSharedTiles = 96;         // of a task, so that each thread has one
 constexpr int kPanelSteps = kMostDigitSteps;
 constexpr int64_t kPanel = 2 * kPanelSteps * kDigitsStep;  // the weights' digits of two output blocks
 constexpr int kStreamedGroups = 2;  // of so few tiles the weights' digits are not kept, but made where they are used
