@@ -10,7 +10,7 @@ import org.lqf.model.ParameterBlock;
 
 /**
  * What a {@link GramMatrix} and its factorisation cost, counted before there is one. The constants
- * are what was seen, about, on processors with AVX-512 for ResNet-18 and -20.
+ * are what was seen, about, on one processor with AVX-512 and AMX for ResNet-18 and -20.
  *
  * @param network multiply-adds of forward passes and of walks back, and others that take as long as
  *     so many of these: at the pace of convolutions
