@@ -303,7 +303,7 @@ class ExplainAndAuditTest {
   }
 
   @Test
-  void thePagesOpenInARealBrowser(@TempDir Path profile) throws IOException {
+  void thePagesOpenInARealBrowser() throws IOException {
     Path large = folder.resolve("large.html");
     Thumbnail thumbnail = Thumbnail.of(train.resolve("bag/000.png"));
     List<Tile> tiles =
@@ -312,7 +312,7 @@ class ExplainAndAuditTest {
             .toList();
     new Page(HOSTILE, HOSTILE, List.of(new Page.Section(HOSTILE, List.of(new Block.Tiles(tiles)))))
         .write(large);
-    try (Browser browser = Browser.open(profile)) {
+    try (Browser browser = Browser.open()) {
       JsonNode page = check(browser, folder.resolve("audit/audit.html"));
       assertTrue(page.get("images").intValue() > 40, page::toString);
       assertEquals(4, page.get("plots").intValue());

@@ -11,12 +11,16 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Stream;
 
 /**
  * A real browser without a window: Debian's Chromium, spoken to in its DevTools protocol over
@@ -47,6 +51,7 @@ public final class Browser implements AutoCloseable {
    */
   public record Visit(List<String> requests, List<String> complaints, JsonNode result) {}
 
+  /** Its profile is a folder of its own, gone when it is closed. */
   private Browser(Path profile, Process process) {
     this.profile = profile;
     this.process = process;
@@ -67,12 +72,8 @@ public final class Browser implements AutoCloseable {
     watchdog.start();
   }
 
-  /**
-   * Starts it, or skips the test with the reason if there is none.
-   *
-   * @param profile an empty folder
-   */
-  public static Browser open(Path profile) throws IOException {
+  /** Starts it, or skips the test with the reason if there is none. */
+  public static Browser open() throws IOException {
     assumeTrue(
         List.of(System.getenv("PATH").split(":")).stream()
             .anyMatch(folder -> Files.isExecutable(Path.of(folder, "chromium"))),
@@ -82,6 +83,7 @@ public final class Browser implements AutoCloseable {
             + " --disable-background-networking --disable-component-update --disable-sync"
             + " --disable-dev-shm-usage --window-size=1280,900 --remote-debugging-pipe"
             + " --user-data-dir=\"$0\" 3<&0 4>&1 1>&2";
+    Path profile = Files.createTempDirectory("chromium");
     Process process =
         new ProcessBuilder("bash", "-c", command, profile.toString())
             .redirectError(ProcessBuilder.Redirect.DISCARD)
@@ -167,23 +169,37 @@ public final class Browser implements AutoCloseable {
     return JSON.readTree(bytes.toByteArray());
   }
 
+  /** Ends it with every process that it started, and deletes what they wrote. */
   @Override
   public void close() throws IOException {
+    List<ProcessHandle> children = process.descendants().toList();
     try {
       session = "";
       call("Browser.close", JSON.createObjectNode());
+      process.waitFor(20, TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     } finally {
-      process.destroy();
-      try {
-        if (!process.waitFor(20, TimeUnit.SECONDS)) {
-          process.destroyForcibly();
+      watchdog.interrupt(); // which ends it by force
+      children.forEach(ProcessHandle::destroyForcibly); // some outlive it, and go on writing
+      delete(profile);
+    }
+  }
+
+  /** Tries again for as long as a process that is being ended still writes into the folder. */
+  private static void delete(Path folder) throws IOException {
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
+    while (true) {
+      try (Stream<Path> files = Files.walk(folder)) {
+        for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+          Files.deleteIfExists(file);
         }
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-      }
-      watchdog.interrupt();
-      for (String link : List.of("SingletonSocket", "SingletonLock", "SingletonCookie")) {
-        Files.deleteIfExists(profile.resolve(link)); // they lead out of the folder
+        return;
+      } catch (IOException | UncheckedIOException e) {
+        if (System.nanoTime() > end) {
+          throw new IOException("chromium still writes into its profile", e);
+        }
+        LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(50));
       }
     }
   }
