@@ -211,14 +211,20 @@ TEST_CASE("cpu conv2d family is within rounding of the reference") {
 }
 
 TEST_CASE("Winograd is used where it multiplies less and is allowed") {
-    for (auto [winograd, outputs] : {std::pair{0, 0}, {2, 2}, {4, 4}}) {
+    for (auto [winograd, form] : {std::pair{0, cpu::kByTaps}, {2, cpu::kF2}, {4, cpu::kF4}}) {
         Conv2d c = conv(1, 64, 56, 56, 64, 3, 3, 1, 1);
         c.winograd = winograd;
-        CHECK(cpu::winograd_outputs(c) == outputs);
+        CHECK(cpu::winograd_form(c) == form);
     }
-    for (const Conv2d& c : {conv(1, 64, 56, 56, 64, 3, 3, 2, 1), conv(1, 64, 56, 56, 64, 1, 1, 1, 0),
+    for (int winograd : {0, 2, 4}) {
+        Conv2d c = conv(1, 64, 56, 56, 80, 3, 3, 2, 1);  // 80: the matrix unit takes it not
+        c.winograd = winograd;
+        CHECK(cpu::winograd_form(c) == (winograd ? cpu::kF2Stride2 : cpu::kByTaps));
+        CHECK(cpu::winograd_vjp_x_form(c) == (winograd ? cpu::kF2Transposed : cpu::kByTaps));
+    }
+    for (const Conv2d& c : {conv(1, 64, 56, 56, 80, 3, 3, 2, 0), conv(1, 64, 56, 56, 64, 1, 1, 1, 0),
                             conv(1, 512, 1, 1, 512, 3, 3, 1, 1), conv(1, 3, 32, 32, 16, 3, 3, 1, 1)})
-        CHECK(cpu::winograd_outputs(c) == 0);
+        CHECK(cpu::winograd_form(c) == cpu::kByTaps);
 }
 
 TEST_CASE("cpu conv2d family gives the same bits for any number of threads") {

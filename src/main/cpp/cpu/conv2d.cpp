@@ -47,8 +47,8 @@ void add_source(TapConv& conv, const Conv2d& c, const float* x, const float* pac
 }
 
 void run(Threads& threads, const Conv2d& c, const TapConv& conv) {
-    if (const int outputs = winograd_outputs(c))
-        winograd_conv(threads, outputs, c.pad, conv);
+    if (const WinogradForm form = winograd_form(c))
+        winograd_conv(threads, form, c.pad, conv);
     else if (suits_digits(c))
         digit_conv(threads, c, conv);
     else

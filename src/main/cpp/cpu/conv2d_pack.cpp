@@ -13,7 +13,7 @@ constexpr size_t kHeldFloats =
     9 * kBlock * kBlock;  // the weights of an input and an output block, before Winograd's transform
 
 size_t conv2d_packed_floats(const Conv2d& c) {
-    if (const int outputs = winograd_outputs(c)) return size_t(winograd_floats(c, outputs));
+    if (const WinogradForm form = winograd_form(c)) return size_t(winograd_floats(c, form));
     if (suits_digits(c)) return size_t(digit_floats(c));
     return size_t(std::max(bias_floats(c) + weight_floats(c), transposed_floats(c)));
 }
@@ -22,30 +22,31 @@ void conv2d_pack(Threads& threads, const Conv2d& c, const float* w, const float*
     std::fill_n(packed, bias_floats(c), 0.0f);
     if (b)
         for (int o = 0; o < c.oc; ++o) packed[o] = c.unit * b[o];
-    const int taps = c.kh * c.kw, outputs = winograd_outputs(c);
+    const int taps = c.kh * c.kw;
+    const WinogradForm form = winograd_form(c);
     float* const first = packed + bias_floats(c);
-    if (!outputs && suits_digits(c)) return digit_pack(threads, c, w, first);
+    if (!form && suits_digits(c)) return digit_pack(threads, c, w, first);
     threads.each(int64_t(blocks_of(c.oc)) * blocks_of(c.ic), [&](int64_t task, int) {
         const int out = int(task / blocks_of(c.ic)) * kBlock, in = int(task % blocks_of(c.ic)) * kBlock;
         const int channels = std::min(kBlock, c.ic - in), lanes = std::min(kBlock, c.oc - out);
         alignas(64) float winograd[kHeldFloats];
-        float* held = outputs ? winograd : first + out * c.patch() + int64_t(in) * kBlock * taps;
+        float* held = form ? winograd : first + out * c.patch() + int64_t(in) * kBlock * taps;
         kernels().to_lanes(w + int64_t(out) * c.patch() + int64_t(in) * taps, c.patch(), lanes, channels, taps, c.unit,
                            held);
-        if (outputs)
-            winograd_pack(outputs, held, int64_t(channels) * kBlock, in, c.ic, out / kBlock, blocks_of(c.oc), first);
+        if (form) winograd_pack(form, held, int64_t(channels) * kBlock, in, c.ic, out / kBlock, blocks_of(c.oc), first);
     });
 }
 
 void conv2d_pack_transposed(Threads& threads, const Conv2d& c, const float* w, float* packed) {
-    const int taps = c.kh * c.kw, outputs = winograd_outputs(c);
-    if (!outputs && suits_digits(c)) return digit_pack_transposed(threads, c, w, packed);
+    const int taps = c.kh * c.kw;
+    const WinogradForm form = winograd_vjp_x_form(c);
+    if (!form && suits_digits(c)) return digit_pack_transposed(threads, c, w, packed);
     threads.each(int64_t(blocks_of(c.ic)) * blocks_of(c.oc), [&](int64_t task, int) {
         const int out = int(task / blocks_of(c.oc)) * kBlock, in = int(task % blocks_of(c.oc)) * kBlock;
         const int channels = std::min(kBlock, c.oc - in), lanes = std::min(kBlock, c.ic - out);
         alignas(64) float winograd[kHeldFloats];
         float* target =
-            outputs ? winograd : packed + (int64_t(out) * c.oc + int64_t(in) * kBlock) * taps;  // [taps][channels][16]
+            form ? winograd : packed + (int64_t(out) * c.oc + int64_t(in) * kBlock) * taps;  // [taps][channels][16]
         if (lanes < kBlock) std::fill_n(target, int64_t(taps) * channels * kBlock, 0.0f);
         for (int i = 0; i < channels; ++i) {
             const float* source = w + (int64_t(in + i) * c.ic + out) * taps;
@@ -53,8 +54,8 @@ void conv2d_pack_transposed(Threads& threads, const Conv2d& c, const float* w, f
                 for (int t = 0; t < taps; ++t) target[(int64_t(t) * channels + i) * kBlock + o] = *source++;
         }
         const int64_t tap = int64_t(channels) * kBlock;
-        if (outputs)  // the taps backwards
-            winograd_pack(outputs, target + 8 * tap, -tap, in, c.oc, out / kBlock, blocks_of(c.ic), packed);
+        if (form)  // the taps backwards
+            winograd_pack(form, target + 8 * tap, -tap, in, c.oc, out / kBlock, blocks_of(c.ic), packed);
     });
 }
 

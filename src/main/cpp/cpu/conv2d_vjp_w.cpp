@@ -29,11 +29,11 @@ public:
         in_ = images_as_pixels_ ? Planes::images_as_pixels(c.n, c.ic, c.ih * c.iw) : Planes::of(c.n, c.ic, c.ih, c.iw);
         out_ = images_as_pixels_ ? Planes::images_as_pixels(c.n, c.oc, 1) : Planes::of(c.n, c.oc, c.oh, c.ow);
         stride_ = images_as_pixels_ ? 1 : c.stride;
-        outputs_ = chained_ ? 0 : winograd_vjp_w_outputs(c);
-        const bool by_taps = !outputs_ && !has_row_taps(c);
+        form_ = chained_ ? kByTaps : winograd_vjp_w_form(c);
+        const bool by_taps = !form_ && !has_row_taps(c);
         groups_ = int(ceil_div(out_.blocks(), by_taps ? std::min(kTapOutBlocks, k_.outer_blocks) : k_.outer_blocks));
         out_blocks_ = int(ceil_div(out_.blocks(), groups_));
-        in_blocks_ = outputs_ ? int(ceil_div(in_.blocks(), ceil_div(in_.blocks(), kWinogradInBlocks))) : 1;
+        in_blocks_ = form_ ? int(ceil_div(in_.blocks(), ceil_div(in_.blocks(), kWinogradInBlocks))) : 1;
     }
 
     void run(Threads& threads) const {
@@ -57,7 +57,7 @@ private:
     };
 
     int taps() const { return c_.kh * c_.kw; }
-    int64_t elements() const { return int64_t(outputs_ + 2) * (outputs_ + 2); }  // of a tile
+    int64_t elements() const { return elements_of(form_); }
     int64_t parts() const { return int64_t(groups_) * ceil_div(in_.blocks(), in_blocks_); }
     int64_t block_floats() const { return int64_t(taps()) * std::min(kBlock, c_.ic) * kBlock; }
     int64_t part_floats() const { return out_blocks_ * in_blocks_ * block_floats(); }
@@ -97,7 +97,7 @@ private:
         float* w_bar = w_bar_ + first * image_stride_;
         read(part, w_bar, total);
         for (int image = first; image < last; ++image) {
-            if (chained_ || outputs_) {  // by tiles an image's sum is added at once
+            if (chained_ || form_) {  // by tiles an image's sum is added at once
                 add_image(part, image, work, total);
             } else {
                 std::fill_n(sum, part_floats(), 0.0f);
@@ -109,7 +109,7 @@ private:
     }
 
     void add_image(const Part& part, int image, float* work, float* sum) const {
-        if (outputs_)
+        if (form_)
             add_image_by_tiles(part, image, work, sum);
         else if (has_row_taps(c_))
             add_image_by_rows(part, image, work, sum);
@@ -163,45 +163,46 @@ private:
 
     // By the transpose of Winograd's filtering: u = sum over tiles of (B^T x B) (A y_bar A^T)^T for each element of the tiles, then G^T u G.
     void add_image_by_tiles(const Part& part, int image, float* work, float* sum) const {
-        const int rows = int(ceil_div(c_.oh, outputs_)), columns = int(ceil_div(c_.ow, outputs_));
+        const WinogradTile& shape = kWinogradTiles[form_];
+        TileOrder order(form_, c_.oh, c_.ow);
         const int channels = std::min(part.in_blocks * kBlock, c_.ic - part.in_block * kBlock);
         const int64_t u_block = int64_t(part.in_blocks) * kBlock * kBlock, u_element = u_block * part.blocks + kBlock;
         float *u = work, *v = u + elements() * u_element;  // v [element][tile][its input channels, its output channels]
         const int64_t tile = int64_t(part.in_blocks + part.blocks) * kBlock;
-        for (int first = 0; first < rows; first += strip_rows()) {
-            const int some = std::min(strip_rows(), rows - first), tiles = some * columns;
-            const int64_t v_element = tiles * tile + kBlock;
+        for (int first = 0; first < order.rows; first += strip_rows()) {
+            order.take(first, std::min(first + strip_rows(), order.rows));
+            const int64_t v_element = order.tiles() * tile + kBlock;
             float* q = v + part.in_blocks * kBlock;
-            for (int row = 0; row < some; ++row) {
-                const int64_t at = int64_t(row) * columns * tile;
-                const int top = (first + row) * outputs_;
+            for (int row = first; row < std::min(first + strip_rows(), order.rows); ++row) {
+                const int64_t at = order.first_tile(row) * tile, last = order.last_tile(row) * tile;
                 for (int i = 0; i < part.in_blocks; ++i)
-                    k_.winograd_input[outputs_ / 4]({x_ + image * in_.image + (part.in_block + i) * in_.block, c_.ih,
-                                                     c_.iw, top - c_.pad, -c_.pad, columns, v + at + i * kBlock,
-                                                     v_element, tile});
+                    k_.winograd_input[form_]({x_ + image * in_.image + (part.in_block + i) * in_.block, c_.ih, c_.iw,
+                                              row * shape.step - c_.pad, -c_.pad, order.columns, v + at + i * kBlock,
+                                              v + last + i * kBlock, v_element, tile});
                 for (int b = 0; b < part.blocks; ++b)
-                    k_.winograd_cotangent[outputs_ / 4](
-                        {y_bar_ + image * out_.image + (part.out_block + b) * out_.block, c_.oh, c_.ow, top, 0, columns,
-                         q + at + b * kBlock, v_element, tile});
+                    k_.winograd_cotangent[form_]({y_bar_ + image * out_.image + (part.out_block + b) * out_.block,
+                                                  c_.oh, c_.ow, row * shape.outputs, 0, order.columns,
+                                                  q + at + b * kBlock, q + last + b * kBlock, v_element, tile});
             }
             for (int e = 0; e < elements(); ++e)
-                outer_sum(k_, {0, 1}, {0, tiles}, {v + e * v_element, 0, tile}, channels, {q + e * v_element, 0, tile},
-                          kBlock, part.blocks, u + e * u_element, u_block, first == 0);
+                outer_sum(k_, {0, 1}, order.tiles_of(e), {v + e * v_element, 0, tile}, channels,
+                          {q + e * v_element, 0, tile}, kBlock, part.blocks, u + e * u_element, u_block, first == 0);
         }
         for (int i = 0; i < part.in_blocks; ++i)
             for (int b = 0; b < part.blocks; ++b)
-                k_.winograd_gradient[outputs_ / 4](u + b * u_block + i * kBlock * kBlock, u_element,
-                                                   this->channels(part.in_block + i), sum + held(b, i));
+                k_.winograd_gradient[form_](u + b * u_block + i * kBlock * kBlock, u_element,
+                                            this->channels(part.in_block + i), sum + held(b, i));
     }
 
     // Rows of tiles whose transforms are in the cache together.
     int strip_rows() const {
-        const int64_t row = elements() * ceil_div(c_.ow, outputs_) * kBlock * (in_blocks_ + out_blocks_);
-        return int(std::clamp<int64_t>(kTileFloats / row, 1, ceil_div(c_.oh, outputs_)));
+        const TileOrder order(form_, c_.oh, c_.ow);
+        const int64_t row = elements() * order.columns * kBlock * (in_blocks_ + out_blocks_);
+        return int(std::clamp<int64_t>(kTileFloats / row, 1, order.rows));
     }
     int64_t work_floats() const {
-        if (!outputs_) return has_row_taps(c_) ? stage(0, kStagedRows).block() : 0;
-        const int64_t tiles = strip_rows() * ceil_div(c_.ow, outputs_);
+        if (!form_) return has_row_taps(c_) ? stage(0, kStagedRows).block() : 0;
+        const int64_t tiles = int64_t(strip_rows()) * TileOrder(form_, c_.oh, c_.ow).columns;
         return elements() * kBlock * (in_blocks_ * out_blocks_ * kBlock + 1 + tiles * (in_blocks_ + out_blocks_) + 1);
     }
 
@@ -234,7 +235,7 @@ private:
     bool images_as_pixels_;  // then all images are one chain
     Planes in_, out_;
     int stride_, groups_;
-    int outputs_;                 // a side of Winograd's tiles; 0: by taps
+    WinogradForm form_;
     int in_blocks_, out_blocks_;  // of a part, at most
 };
 

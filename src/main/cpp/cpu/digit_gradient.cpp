@@ -150,7 +150,7 @@ private:
 }  // namespace
 
 bool suits_digit_gradient(const Conv2d& c) {
-    return suits_digits(c) && c.stride == 1 && c.kh * c.kw >= 4 && c.pad < c.kw && winograd_vjp_w_outputs(c) == 0 &&
+    return suits_digits(c) && c.stride == 1 && c.kh * c.kw >= 4 && c.pad < c.kw && winograd_vjp_w_form(c) == kByTaps &&
            Gradient::steps(c) <= kMostDigitSteps;
 }
 

@@ -43,19 +43,31 @@ struct ConvTile {
 };
 using ConvTileKernel = void (*)(const ConvTile&);
 
-// A row of tiles of m x m outputs, a x a inputs, a = m + 2, in one plane [h][w][16]: v [a * a][tile][16] = B^T d B, zeros outside of the plane.
+// Minimal filtering of 3 x 3 taps by Winograd's method, in tiles: of the input, of stride 1 with few and with more outputs, of stride 2, and the
+// transpose of that.
+enum WinogradForm { kByTaps, kF2, kF4, kF2Stride2, kF2Transposed, kWinogradForms };
+
+// A tile along an axis: so many products make outputs from inputs, and the next one stands `step` inputs further.
+struct WinogradTile {
+    int outputs, inputs, elements, step;
+    int needed[5];  // of the elements, the first ones, for so many of the outputs
+};
+constexpr WinogradTile kWinogradTiles[kWinogradForms] = {
+    {}, {2, 4, 4, 2, {0, 3, 4}}, {4, 6, 6, 4, {0, 5, 5, 5, 6}}, {2, 5, 5, 4, {0, 3, 5}}, {4, 3, 5, 2, {0, 1, 3, 4, 5}}};
+
+// A row of tiles in one plane [h][w][16]: v [elements^2][tile][16] = B^T d B, zeros outside of the plane.
 struct WinogradInput {
     const float* x;
     int h, w;
     int top, left;  // of the first tile; the others stand beside it
     int tiles;
-    float* v;
+    float *v, *v_last;          // of the first tile and of the last one
     int64_t v_element, v_tile;  // floats from an element of the tiles to the next, from a tile to the next
 };
 
 // Back: y = f * (A^T q A + bias + residual), f = 1 where mask (or the sum) is positive, else slope.
 struct WinogradOutput {
-    const float* q;
+    const float *q, *q_last;  // of the first tile and of the last one
     int64_t q_element;
     int tiles;
     const float* bias;      // [16]
@@ -262,13 +274,13 @@ struct Kernels {
     int outer_channels[kMostOuterBlocks];                              // the most channels of one of 1, 2, ... blocks
     OuterTileKernel outer_tile[kMostOuterBlocks][kMostOuterChannels];  // [blocks - 1][channels - 1]
 
-    // For m = 2 and 4. Weights: u[a * a][channel][16] = G g G^T of g[3 * 3][channel][16], whose taps stand tap floats apart.
-    void (*winograd_input[2])(const WinogradInput&);
-    void (*winograd_output[2])(const WinogradOutput&);
-    void (*winograd_weights[2])(const float* g, int64_t tap, int channels, float* u, int64_t u_element);
-    // For their gradient: v = A y A^T of a row of tiles of m x m outputs, top and left that of the outputs; g += G^T u G.
-    void (*winograd_cotangent[2])(const WinogradInput&);
-    void (*winograd_gradient[2])(const float* u, int64_t u_element, int channels, float* g);
+    // By form. Weights: u[elements^2][channel][16] = G g G^T of g[3 * 3][channel][16], whose taps stand tap floats apart.
+    void (*winograd_input[kWinogradForms])(const WinogradInput&);
+    void (*winograd_output[kWinogradForms])(const WinogradOutput&);
+    void (*winograd_weights[kWinogradForms])(const float* g, int64_t tap, int channels, float* u, int64_t u_element);
+    // For their gradient, of all but the transpose: v = A y A^T of a row of tiles, top and left that of the outputs; g += G^T u G.
+    void (*winograd_cotangent[kWinogradForms])(const WinogradInput&);
+    void (*winograd_gradient[kWinogradForms])(const float* u, int64_t u_element, int channels, float* g);
 
     void (*panel_product)(const PanelProduct<float>&);
     void (*panel_product_double)(const PanelProduct<double>&);

@@ -48,20 +48,25 @@ static constexpr void fill_tiles(cpu::Kernels& k) {
     }
 }
 
+template <int FORM = cpu::kF2>
+static constexpr void fill_winograd(cpu::Kernels& k) {
+    if constexpr (FORM < cpu::kWinogradForms) {
+        k.winograd_input[FORM] = winograd_input<FORM>;
+        k.winograd_output[FORM] = winograd_output<FORM>;
+        k.winograd_weights[FORM] = winograd_weights<FORM>;
+        if constexpr (FORM != cpu::kF2Transposed) {
+            k.winograd_cotangent[FORM] = winograd_cotangent<FORM>;
+            k.winograd_gradient[FORM] = winograd_gradient<FORM>;
+        }
+        fill_winograd<FORM + 1>(k);
+    }
+}
+
 static constexpr cpu::Kernels table(const char* name) {
     cpu::Kernels k{};
     k.name = name;
     fill_tiles(k);
-    k.winograd_input[0] = winograd_input<2>;
-    k.winograd_input[1] = winograd_input<4>;
-    k.winograd_output[0] = winograd_output<2>;
-    k.winograd_output[1] = winograd_output<4>;
-    k.winograd_cotangent[0] = winograd_cotangent<2>;
-    k.winograd_cotangent[1] = winograd_cotangent<4>;
-    k.winograd_gradient[0] = winograd_gradient<2>;
-    k.winograd_gradient[1] = winograd_gradient<4>;
-    k.winograd_weights[0] = winograd_weights<2>;
-    k.winograd_weights[1] = winograd_weights<4>;
+    fill_winograd(k);
     k.panel_product = panel_product<Block, float>;
     k.panel_product_double = panel_product<DoubleBlock, double>;
     k.max_pool_row = max_pool_row;

@@ -15,7 +15,7 @@ struct PixelGrid {
 // sum[block][channel][16] += sum over rows and columns of x[channel] y[block], blocks of sum being sum_block floats apart; or is set to it.
 inline void outer_sum(const Kernels& k, Range rows, Range columns, const PixelGrid& x, int channels, const PixelGrid& y,
                       int64_t y_block, int blocks, float* sum, int64_t sum_block, bool fresh = false) {
-    if (rows.size() == 0 || columns.size() == 0) return;
+    if (!fresh && (rows.size() == 0 || columns.size() == 0)) return;
     OuterTile tile;
     tile.x = x.base + rows.first * x.row + columns.first * x.pixel;
     tile.x_row = x.row, tile.x_pixel = x.pixel;

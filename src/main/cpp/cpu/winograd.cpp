@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "digit_conv.h"
 #include "threads.h"
 
 namespace lqf::cpu {
@@ -28,38 +29,35 @@ static_assert(2 * kPanel >= kDigitRing);
 const DigitLines kNothing = {nullptr, nullptr, 0, 0, nullptr, 0, 0};
 constexpr int64_t kFarWeights = 512 * 1024;  // floats; more of them are fetched a panel ahead
 
-constexpr int elements(int outputs) { return (outputs + 2) * (outputs + 2); }
-
-bool has_digit_tiles(const TapConv& conv, int outputs) {
+bool has_digit_tiles(const TapConv& conv, WinogradForm form) {
+    const int outputs = kWinogradTiles[form].outputs;
     const int64_t channels = conv.in.channels, tiles = ceil_div(conv.out.h, outputs) * ceil_div(conv.out.w, outputs);
-    return kernels().multiply_digits && channels % (2 * kBlock) == 0 && conv.out.channels % (2 * kBlock) == 0 &&
-           channels >= kDigitChannels && channels * tiles >= kDigitImage;
+    return kernels().multiply_digits && (form == kF2 || form == kF4) && channels % (2 * kBlock) == 0 &&
+           conv.out.channels % (2 * kBlock) == 0 && channels >= kDigitChannels && channels * tiles >= kDigitImage;
 }
 
 // How the work is cut: rows of tiles, by output blocks. None of it shows in the bits.
 struct Cut {
-    int rows, columns;  // tiles of an image
-    int units, tasks;   // rows of tiles of all images, and tasks over them
+    int units, tasks;  // rows of tiles of all images, and tasks over them
     int blocks, block_tasks;
     int first_unit(int64_t task) const { return int(units * task / tasks); }
 };
 
-Cut cut_for(const TapConv& conv, int outputs, int inputs, int threads) {
+Cut cut_for(const TapConv& conv, WinogradForm form, const TileOrder& order, int inputs, int threads) {
     Cut cut;
-    cut.rows = int(ceil_div(conv.out.h, outputs));
-    cut.columns = int(ceil_div(conv.out.w, outputs));
-    cut.units = conv.out.n * cut.rows;
+    cut.units = conv.out.n * order.rows;
     const int64_t tile =
-        int64_t(elements(outputs)) * kBlock * (conv.in.blocks() * inputs + conv.out.blocks() * conv.outputs);
-    const int64_t weights = int64_t(elements(outputs)) * conv.in.channels * conv.out.blocks() * kBlock * conv.sources;
+        int64_t(elements_of(form)) * kBlock * (conv.in.blocks() * inputs + conv.out.blocks() * conv.outputs);
+    const int64_t weights = int64_t(elements_of(form)) * conv.in.channels * conv.out.blocks() * kBlock * conv.sources;
     const bool streams = weights > kCachedWeights;
-    const bool digits = has_digit_tiles(conv, outputs);
+    const bool digits = has_digit_tiles(conv, form);
     const int least = digits ? (weights > kNearWeights ? kLeastDigitTiles : kLeastNearTiles)
                              : (streams ? kLeastStreamedTiles : kLeastTiles);
     const int64_t tiles = std::max<int64_t>(least, kTaskFloats / tile);
     const int shared = int(ceil_div(cut.units, threads));
-    const bool shares = digits ? shared * cut.columns >= kLeastSharedTiles : !streams;
-    const int most = int(std::clamp<int64_t>(tiles / cut.columns, 1, shares ? shared : cut.units));  // units of a task
+    const bool shares = digits ? shared * order.columns >= kLeastSharedTiles : !streams;
+    const int most =
+        int(std::clamp<int64_t>(tiles / order.columns, 1, shares ? shared : cut.units));  // units of a task
     cut.tasks = int(ceil_div(cut.units, most));
     if (digits && cut.tasks > threads) cut.tasks = std::min(cut.units, int(ceil_div(cut.tasks, threads)) * threads);
     const int step = kernels().tile_blocks;
@@ -73,33 +71,34 @@ Cut cut_for(const TapConv& conv, int outputs, int inputs, int threads) {
 
 class Task {
 public:
-    Task(const TapConv& conv, int outputs, int pad, const Cut& cut, int64_t index)
+    Task(const TapConv& conv, WinogradForm form, int pad, const TileOrder& order, const Cut& cut, int64_t index)
         : k_(kernels()),
           conv_(conv),
-          outputs_(outputs),
+          form_(form),
+          elements_(elements_of(form)),
           pad_(pad),
-          cut_(cut),
-          digits_(has_digit_tiles(conv, outputs)),
+          digits_(has_digit_tiles(conv, form)),
+          order_(order),
           x_(conv, &Source::x),
           w_(conv, &Source::w) {
         first_unit_ = cut.first_unit(index / cut.block_tasks);
         last_unit_ = cut.first_unit(index / cut.block_tasks + 1);
         first_block_ = int(index % cut.block_tasks) * cut.blocks;
         last_block_ = std::min(conv.out.blocks(), first_block_ + cut.blocks);
-        tiles_ = (last_unit_ - first_unit_) * cut.columns;
-        groups_ = int(ceil_div(tiles_, kBlock));
+        order_.take(first_unit_, last_unit_);
+        groups_ = int(ceil_div(order_.tiles(), kBlock));
         streams_ = digits_ && groups_ <= kStreamedGroups && steps() <= kPanelSteps;
-        const int lines = digits_ ? groups_ * kBlock : tiles_;
+        const int lines = digits_ ? groups_ * kBlock : order_.tiles();
         block_floats_ = int64_t(lines | 1) * kBlock;  // odd, so that blocks do not fall on the same cache lines
         v_element_ = block_floats_ * conv.in.blocks() + kBlock;
         q_element_ = block_floats_ * (last_block_ - first_block_) + kBlock;
     }
 
     void run(Threads& threads, int thread) {
-        v_floats_ = v_element_ * elements(outputs_);
-        q_floats_ = q_element_ * elements(outputs_);
+        v_floats_ = v_element_ * elements_;
+        q_floats_ = q_element_ * elements_;
         left_ = digits_ ? groups_ * steps() * kDigitsStep : 0;
-        const int left_elements = streams_ ? elements(outputs_) : 2;
+        const int left_elements = streams_ ? elements_ : 2;
         v_ = threads.scratch(
             thread, size_t(x_.count * (v_floats_ + left_elements * left_) + conv_.outputs * q_floats_ + 2 * kPanel));
         q_ = v_ + x_.count * v_floats_;
@@ -109,7 +108,7 @@ public:
         } else if (digits_) {
             multiply_digits();
         } else {
-            for (int e = 0; e < elements(outputs_); ++e)
+            for (int e = 0; e < elements_; ++e)
                 for (int s = 0; s < conv_.sources; ++s)
                     multiply(e, s, v_ + x_.index[s] * v_floats_ + e * v_element_,
                              q_ + conv_.source[s].output * q_floats_ + e * q_element_);
@@ -120,11 +119,12 @@ public:
 private:
     void transform_input(const float* x, float* v) const {
         for (int b = 0; b < conv_.in.blocks(); ++b) {
+            float* block = v + b * block_floats_;
             for (int unit = first_unit_; unit < last_unit_; ++unit) {
-                const int image = unit / cut_.rows, row = unit % cut_.rows;
-                k_.winograd_input[outputs_ / 4]({x + image * conv_.in.image + b * conv_.in.block, conv_.in.h,
-                                                 conv_.in.w, row * outputs_ - pad_, -pad_, cut_.columns,
-                                                 v + b * block_floats_ + at(unit), v_element_, kBlock});
+                const int image = unit / order_.rows, row = unit % order_.rows;
+                k_.winograd_input[form_]({x + image * conv_.in.image + b * conv_.in.block, conv_.in.h, conv_.in.w,
+                                          row * kWinogradTiles[form_].step - pad_, -pad_, order_.columns,
+                                          block + first_tile(unit), block + last_tile(unit), v_element_, kBlock});
             }
         }
     }
@@ -133,8 +133,9 @@ private:
         return w + (int64_t(e) * conv_.out.blocks() + block) * conv_.in.channels * kBlock;
     }
 
-    // One element of all tiles: a 1 x 1 convolution.
+    // One element of the tiles that need it: a 1 x 1 convolution.
     void multiply(int e, int s, const float* v, float* q) const {
+        const Range tiles = order_.tiles_of(e);
         static constexpr TapOffset kTap = {0, 0};
         static constexpr float kZeros[kMostTileBlocks * kBlock] = {};
         ConvTile tile{};
@@ -151,11 +152,11 @@ private:
         tile.y_pixel = kBlock;
         each_share(last_block_ - first_block_, k_.tile_blocks, [&](int block, int blocks) {
             tile.w = weights(conv_.source[s].w, e, first_block_ + block);
-            tile.x = v;
-            tile.y = q + block * block_floats_;
+            tile.x = v + tiles.first * kBlock;
+            tile.y = q + block * block_floats_ + tiles.first * kBlock;
             tile.next = tile.w + blocks * tile.w_block;  // the next blocks', or of the first ones of the next element
             const float* next_end = tile.next + (blocks - 1) * tile.w_block;
-            each_share(tiles_, k_.tile_pixels[blocks - 1], [&](int, int pixels) {
+            each_share(tiles.size(), k_.tile_pixels[blocks - 1], [&](int, int pixels) {
                 k_.conv_tile[blocks - 1][pixels - 1](tile);
                 tile.x += pixels * kBlock;
                 tile.y += pixels * kBlock;
@@ -209,7 +210,7 @@ private:
         lines.units = 2 * p.steps, lines.inner = p.steps;
         lines.inner_floats = 2 * kDigitsTile, lines.inner_pairs = kDigitsStep;
         lines.outer_floats = block, lines.outer_pairs = kPanelSteps * kDigitsStep;
-        if (elements(outputs_) * block * conv_.out.blocks() > kFarWeights && index + 1 < panels() * elements(outputs_))
+        if (elements_ * block * conv_.out.blocks() > kFarWeights && index + 1 < panels() * elements_)
             lines.ahead = panel_weights(panel(index + 1)) - lines.first;
         return lines;
     }
@@ -219,10 +220,10 @@ private:
         DigitLines left[kMostSources], right;  // of the next element, of the next panel
         for (int i = 0; i < x_.count; ++i) k_.split_digits(left_lines(i, 0));
         k_.split_digits(panel_lines(0));
-        const int all = panels() * elements(outputs_), calls = panels() / w_.count * conv_.sources;
+        const int all = panels() * elements_, calls = panels() / w_.count * conv_.sources;
         for (int index = 0, call = 0; index < all; ++index) {
             const Panel p = panel(index);
-            const bool last_element = p.e + 1 == elements(outputs_), last = index + 1 == all;
+            const bool last_element = p.e + 1 == elements_, last = index + 1 == all;
             if (index % panels() == 0) {
                 call = 0;
                 for (int i = 0; i < x_.count; ++i) left[i] = last_element ? kNothing : left_lines(i, p.e + 1);
@@ -243,7 +244,7 @@ private:
 
     // The same of few tiles: all of their elements are split before, and the weights where they are used, for two sources if they share them.
     void stream_digits() const {
-        for (int e = 0; e < elements(outputs_); ++e)
+        for (int e = 0; e < elements_; ++e)
             for (int i = 0; i < x_.count; ++i) k_.split_digits(left_lines(i, e));
         for (int w = 0; w < w_.count; ++w) {
             int uses = 0, source[kMostSources];
@@ -262,7 +263,7 @@ private:
 
     DigitStream stream(int s) const {
         DigitStream stream{};
-        stream.elements = elements(outputs_), stream.blocks = last_block_ - first_block_, stream.steps = steps();
+        stream.elements = elements_, stream.blocks = last_block_ - first_block_, stream.steps = steps();
         stream.rows = groups_;
         stream.left = left_digits(x_.index[s], 0);
         stream.left_element = x_.count * left_, stream.left_group = steps() * kDigitsStep;
@@ -272,7 +273,7 @@ private:
         stream.sum = q_ + conv_.source[s].output * q_floats_;
         stream.sum_element = q_element_, stream.sum_block = block_floats_, stream.sum_group = kDigitsTile;
         stream.fresh = conv_.begins(s);
-        stream.ring = digits() + elements(outputs_) * stream.left_element;
+        stream.ring = digits() + elements_ * stream.left_element;
         return stream;
     }
 
@@ -297,30 +298,33 @@ private:
     void transform_output(const Output& output, const float* q) const {
         static constexpr float kZeros[kBlock] = {};
         for (int b = first_block_; b < last_block_; ++b) {
+            const float* block = q + (b - first_block_) * block_floats_;
             for (int unit = first_unit_; unit < last_unit_; ++unit) {
-                const int image = unit / cut_.rows, row = unit % cut_.rows;
+                const int image = unit / order_.rows, row = unit % order_.rows;
                 const int64_t plane = image * conv_.out.image + b * conv_.out.block;
                 const Epilogue& e = output.epilogue;
-                k_.winograd_output[outputs_ / 4]({q + (b - first_block_) * block_floats_ + at(unit), q_element_,
-                                                  cut_.columns, output.bias ? output.bias + b * kBlock : kZeros,
-                                                  e.residual ? e.residual + plane : nullptr,
-                                                  e.mask ? e.mask + plane : nullptr, e.slope, output.y + plane,
-                                                  conv_.out.h, conv_.out.w, row * outputs_});
+                k_.winograd_output[form_]({block + first_tile(unit), block + last_tile(unit), q_element_,
+                                           order_.columns, output.bias ? output.bias + b * kBlock : kZeros,
+                                           e.residual ? e.residual + plane : nullptr, e.mask ? e.mask + plane : nullptr,
+                                           e.slope, output.y + plane, conv_.out.h, conv_.out.w,
+                                           row * kWinogradTiles[form_].outputs});
             }
         }
     }
 
-    int64_t at(int unit) const { return int64_t(unit - first_unit_) * cut_.columns * kBlock; }
+    int64_t first_tile(int unit) const { return int64_t(order_.first_tile(unit)) * kBlock; }
+    int64_t last_tile(int unit) const { return int64_t(order_.last_tile(unit)) * kBlock; }
 
     const Kernels& k_;
     const TapConv& conv_;
-    int outputs_, pad_;
-    const Cut& cut_;
+    const WinogradForm form_;
+    const int elements_, pad_;
     const bool digits_;     // products on the matrix unit
     bool streams_ = false;  // of the weights' digits
+    TileOrder order_;
     const Distinct x_, w_;
-    int first_unit_, last_unit_, first_block_, last_block_, tiles_, groups_;
-    // Of the transformed tiles, [a * a][block][tile][16], and of an element's digits.
+    int first_unit_, last_unit_, first_block_, last_block_, groups_;
+    // Of the transformed tiles, [element][block][tile][16], and of an element's digits.
     int64_t block_floats_, v_element_, q_element_, v_floats_ = 0, q_floats_ = 0, left_ = 0;
     float *v_ = nullptr, *q_ = nullptr;
 };
@@ -331,43 +335,55 @@ namespace {
 
 // Cycles, roughly: two products of blocks at a time, three for an element of a block to be transformed, read and written; per_image: for an
 // element of the weights.
-int cheapest(const Conv2d& c, double per_image) {
-    if (c.kh != 3 || c.kw != 3 || c.stride != 1 || c.pad > 2) return 0;
+WinogradForm cheapest(const Conv2d& c, double per_image) {
+    if (c.kh != 3 || c.kw != 3 || c.pad > 2) return kByTaps;
     const double in = double(c.ic) / kBlock, out = blocks_of(c.oc), products = 8 * in * out;
     double least = 9.0 * c.oh * c.ow * products;
-    int best = 0;
-    for (int outputs = 2; outputs <= std::min(c.winograd, 4); outputs += 2) {
+    WinogradForm best = kByTaps;
+    for (const WinogradForm form : {kF2, kF4, kF2Stride2}) {
+        const int outputs = kWinogradTiles[form].outputs;
+        if (outputs > c.winograd || (form == kF2Stride2 ? c.stride != 2 || c.pad != 1 : c.stride != 1)) continue;
         const double tiles = double(ceil_div(c.oh, outputs) * ceil_div(c.ow, outputs));
-        const double cycles = tiles * elements(outputs) * (products + 3 * (blocks_of(c.ic) + out)) +
-                              elements(outputs) * per_image * c.ic * out;
+        const double cycles = tiles * elements_of(form) * (products + 3 * (blocks_of(c.ic) + out)) +
+                              elements_of(form) * per_image * c.ic * out;
         if (cycles >= least) continue;
         least = cycles;
-        best = outputs;
+        best = form;
     }
     return best;
 }
 
 }  // namespace
 
-int winograd_outputs(const Conv2d& c) { return cheapest(c, 0); }
-int winograd_vjp_w_outputs(const Conv2d& c) { return cheapest(c, 12); }
+WinogradForm winograd_form(const Conv2d& c) {
+    return c.stride == 2 && suits_digits(c) ? kByTaps : cheapest(c, 0);  // the matrix unit gains more
+}
+WinogradForm winograd_vjp_x_form(const Conv2d& c) {
+    const WinogradForm form = winograd_form(c);
+    return form == kF2Stride2 ? kF2Transposed : form;
+}
+WinogradForm winograd_vjp_w_form(const Conv2d& c) {
+    // Measured on one processor of each kind, which makes two, and one, of AVX-512's products a cycle.
+    return cheapest(c, kernels().multiply_digits ? 12 : 4);
+}
 
-int64_t winograd_floats(const Conv2d& c, int outputs) {
-    return kBlock * (blocks_of(c.oc) + int64_t(elements(outputs)) *
+int64_t winograd_floats(const Conv2d& c, WinogradForm form) {
+    return kBlock * (blocks_of(c.oc) + int64_t(elements_of(form)) *
                                            std::max(int64_t(blocks_of(c.oc)) * c.ic, int64_t(blocks_of(c.ic)) * c.oc));
 }
 
-void winograd_pack(int outputs, const float* held, int64_t tap, int in, int in_channels, int out_block, int out_blocks,
-                   float* u) {
-    kernels().winograd_weights[outputs / 4](held, tap, std::min(kBlock, in_channels - in),
-                                            u + (int64_t(out_block) * in_channels + in) * kBlock,
-                                            int64_t(out_blocks) * in_channels * kBlock);
+void winograd_pack(WinogradForm form, const float* held, int64_t tap, int in, int in_channels, int out_block,
+                   int out_blocks, float* u) {
+    kernels().winograd_weights[form](held, tap, std::min(kBlock, in_channels - in),
+                                     u + (int64_t(out_block) * in_channels + in) * kBlock,
+                                     int64_t(out_blocks) * in_channels * kBlock);
 }
 
-void winograd_conv(Threads& threads, int outputs, int pad, const TapConv& conv) {
-    const Cut cut = cut_for(conv, outputs, Distinct(conv, &Source::x).count, threads.count());
+void winograd_conv(Threads& threads, WinogradForm form, int pad, const TapConv& conv) {
+    const TileOrder order(form, conv.out.h, conv.out.w, has_digit_tiles(conv, form));
+    const Cut cut = cut_for(conv, form, order, Distinct(conv, &Source::x).count, threads.count());
     threads.each(int64_t(cut.tasks) * cut.block_tasks,
-                 [&](int64_t task, int thread) { Task(conv, outputs, pad, cut, task).run(threads, thread); });
+                 [&](int64_t task, int thread) { Task(conv, form, pad, order, cut, task).run(threads, thread); });
 }
 
 }  // namespace lqf::cpu
