@@ -94,7 +94,7 @@ public:
         Floats y(floats(oc, out)), y_dot(floats(oc, out)), x_bar(floats(ic, side)), w_bar(plain.size()),
             b_bar{size_t(oc)};
         for (int winograd : {0, 2, 4}) {
-            if (winograd && (kernel != 3 || (winograd == 4 && stride != 1))) continue;
+            if (winograd && kernel == 1) continue;
             c.winograd = winograd;
             const std::string kind = winograd ? " F(" + std::to_string(winograd) + ",3)" : "";
             Floats w0(ops_.conv2d_packed_floats(c)), delta(w0.size()), transposed(w0.size());

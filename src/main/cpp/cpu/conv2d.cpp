@@ -1,6 +1,7 @@
 #include "conv2d_weights.h"
 #include "cpu_ops.h"
 #include "digit_conv.h"
+#include "row_winograd.h"
 #include "tap_conv.h"
 #include "winograd.h"
 
@@ -49,6 +50,8 @@ void add_source(TapConv& conv, const Conv2d& c, const float* x, const float* pac
 void run(Threads& threads, const Conv2d& c, const TapConv& conv) {
     if (const WinogradForm form = winograd_form(c))
         winograd_conv(threads, form, c.pad, conv);
+    else if (const RowForm row = row_form(c))
+        row_winograd_conv(threads, row, c, conv);
     else if (suits_digits(c))
         digit_conv(threads, c, conv);
     else

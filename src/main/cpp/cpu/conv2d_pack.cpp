@@ -4,6 +4,7 @@
 #include "conv2d_weights.h"
 #include "cpu_ops.h"
 #include "digit_conv.h"
+#include "row_winograd.h"
 #include "threads.h"
 #include "winograd.h"
 
@@ -15,7 +16,9 @@ constexpr size_t kHeldFloats =
 size_t conv2d_packed_floats(const Conv2d& c) {
     if (const WinogradForm form = winograd_form(c)) return size_t(winograd_floats(c, form));
     if (suits_digits(c)) return size_t(digit_floats(c));
-    return size_t(std::max(bias_floats(c) + weight_floats(c), transposed_floats(c)));
+    const RowForm row = row_form(c);
+    const int64_t plain = row ? row_winograd_floats(c, row) : bias_floats(c) + weight_floats(c);
+    return size_t(std::max(plain, transposed_floats(c)));
 }
 
 void conv2d_pack(Threads& threads, const Conv2d& c, const float* w, const float* b, float* packed) {
@@ -26,6 +29,15 @@ void conv2d_pack(Threads& threads, const Conv2d& c, const float* w, const float*
     const WinogradForm form = winograd_form(c);
     float* const first = packed + bias_floats(c);
     if (!form && suits_digits(c)) return digit_pack(threads, c, w, first);
+    if (const RowForm row = row_form(c)) {
+        const int64_t packed_block = (row_winograd_floats(c, row) - bias_floats(c)) / blocks_of(c.oc);
+        return threads.each(blocks_of(c.oc), [&](int64_t block, int thread) {
+            float* held = threads.scratch(thread, size_t(c.patch()) * kBlock);
+            kernels().to_lanes(w + block * kBlock * c.patch(), c.patch(), std::min(kBlock, c.oc - int(block) * kBlock),
+                               c.ic, taps, c.unit, held);
+            row_winograd_pack(c, row, held, first + block * packed_block);
+        });
+    }
     threads.each(int64_t(blocks_of(c.oc)) * blocks_of(c.ic), [&](int64_t task, int) {
         const int out = int(task / blocks_of(c.ic)) * kBlock, in = int(task % blocks_of(c.ic)) * kBlock;
         const int channels = std::min(kBlock, c.ic - in), lanes = std::min(kBlock, c.oc - out);

@@ -5,6 +5,7 @@
 #include "cpu_ops.h"
 #include "digit_gradient.h"
 #include "outer_sum.h"
+#include "row_winograd.h"
 #include "stage.h"
 #include "threads.h"
 #include "winograd.h"
@@ -15,6 +16,7 @@ namespace {
 constexpr int64_t kBufferFloats = 1280 * 1024;  // for sums of images that are worked off side by side
 constexpr int64_t kTileFloats = 128 * 1024;     // of a strip of Winograd's tiles: a share of the second-level cache
 constexpr int kStagedRows = 16;                 // outputs whose inputs are staged together, where taps are rows
+constexpr int kTiledRows = 4;                   // of them, whose cotangents are transformed together
 constexpr int kWinogradInBlocks = 4;            // of a part: as many share the transformed cotangents
 constexpr int kTapOutBlocks = 2;  // of a part by taps: the sums of more are not in the first-level cache between taps
 
@@ -30,6 +32,7 @@ public:
         out_ = images_as_pixels_ ? Planes::images_as_pixels(c.n, c.oc, 1) : Planes::of(c.n, c.oc, c.oh, c.ow);
         stride_ = images_as_pixels_ ? 1 : c.stride;
         form_ = chained_ ? kByTaps : winograd_vjp_w_form(c);
+        row_form_ = row_vjp_w_form(c);
         const bool by_taps = !form_ && !has_row_taps(c);
         groups_ = int(ceil_div(out_.blocks(), by_taps ? std::min(kTapOutBlocks, k_.outer_blocks) : k_.outer_blocks));
         out_blocks_ = int(ceil_div(out_.blocks(), groups_));
@@ -111,6 +114,8 @@ private:
     void add_image(const Part& part, int image, float* work, float* sum) const {
         if (form_)
             add_image_by_tiles(part, image, work, sum);
+        else if (row_form_)
+            add_image_by_row_tiles(part, image, work, sum);
         else if (has_row_taps(c_))
             add_image_by_rows(part, image, work, sum);
         else
@@ -161,6 +166,42 @@ private:
         }
     }
 
+    // By the transpose of minimal filtering along rows: u = sum over tiles of (B^T x) (A y_bar)^T for each element and row of taps, then G^T u.
+    void add_image_by_row_tiles(const Part& part, int image, float* work, float* sum) const {
+        const RowTile& shape = kRowTiles[row_form_];
+        const int64_t tap = int64_t(c_.ic) * kBlock, u_element = c_.kh * tap, u_block = shape.elements * u_element;
+        float *u = work, *v = u + u_block * part.blocks;
+        std::fill_n(u, u_block * part.blocks, 0.0f);
+        for (int first = 0; first < out_.h; first += kStagedRows) {
+            const int last = std::min(out_.h, first + kStagedRows);
+            const RowStrip strip(c_, row_form_, first, last - first);
+            float* const q = v + strip.floats();  // [class][block][row][tile][16]
+            strip.fill(in_, x_ + image * in_.image, q, v);
+            const int64_t q_row = int64_t(strip.tiles) * kBlock, q_block = kTiledRows * q_row,
+                          q_class = part.blocks * q_block;
+            for (int row = first; row < last; row += kTiledRows) {
+                const int rows = std::min(kTiledRows, last - row);
+                for (int b = 0; b < part.blocks; ++b)
+                    for (int r = 0; r < rows; ++r)
+                        k_.row_cotangent[row_form_](
+                            y_bar_ + image * out_.image + (part.out_block + b) * out_.block + (row + r) * out_.row,
+                            c_.ow, q + b * q_block + r * q_row, q_class);
+                for (int k = 0; k < shape.classes; ++k)
+                    for (int e = shape.first[k]; e < shape.first[k + 1]; ++e)
+                        for (int i = 0; i < c_.kh; ++i)
+                            outer_sum(k_, {0, rows}, {0, strip.tiles},
+                                      {v + e * strip.element + ((row - first) * c_.stride + i) * strip.line,
+                                       c_.stride * strip.line, c_.ic},
+                                      c_.ic, {q + k * q_class, q_row, kBlock}, q_block, part.blocks,
+                                      u + e * u_element + i * tap, u_block);
+            }
+        }
+        for (int b = 0; b < part.blocks; ++b)
+            for (int i = 0; i < c_.kh; ++i)
+                k_.row_gradient[row_form_](u + b * u_block + i * tap, u_element, c_.ic,
+                                           sum + held(b, 0) + i * kRowTaps * tap, tap);
+    }
+
     // By the transpose of Winograd's filtering: u = sum over tiles of (B^T x B) (A y_bar A^T)^T for each element of the tiles, then G^T u G.
     void add_image_by_tiles(const Part& part, int image, float* work, float* sum) const {
         const WinogradTile& shape = kWinogradTiles[form_];
@@ -184,14 +225,28 @@ private:
                                                   c_.oh, c_.ow, row * shape.outputs, 0, order.columns,
                                                   q + at + b * kBlock, q + last + b * kBlock, v_element, tile});
             }
+            const int next = first + strip_rows();
             for (int e = 0; e < elements(); ++e)
                 outer_sum(k_, {0, 1}, order.tiles_of(e), {v + e * v_element, 0, tile}, channels,
-                          {q + e * v_element, 0, tile}, kBlock, part.blocks, u + e * u_element, u_block, first == 0);
+                          {q + e * v_element, 0, tile}, kBlock, part.blocks, u + e * u_element, u_block, first == 0,
+                          next < order.rows ? next_plane(part, image, next, e) : next_plane(part, image + 1, 0, e));
         }
         for (int i = 0; i < part.in_blocks; ++i)
             for (int b = 0; b < part.blocks; ++b)
                 k_.winograd_gradient[form_](u + b * u_block + i * kBlock * kBlock, u_element,
                                             this->channels(part.in_block + i), sum + held(b, i));
+    }
+
+    // Where the next strip's inputs and cotangents are: a plane an element of the tiles, null after the last one.
+    const float* next_plane(const Part& part, int image, int row, int element) const {
+        const WinogradTile& shape = kWinogradTiles[form_];
+        if (element < part.in_blocks)  // but those rows that it shares with the strip before
+            return x_ + image * in_.image + (part.in_block + element) * in_.block +
+                   (row * shape.step + shape.inputs - shape.step - c_.pad) * in_.row;
+        if (element < part.in_blocks + part.blocks)
+            return y_bar_ + image * out_.image + (part.out_block + element - part.in_blocks) * out_.block +
+                   row * shape.outputs * out_.row;
+        return nullptr;
     }
 
     // Rows of tiles whose transforms are in the cache together.
@@ -201,6 +256,13 @@ private:
         return int(std::clamp<int64_t>(kTileFloats / row, 1, order.rows));
     }
     int64_t work_floats() const {
+        if (row_form_) {
+            const RowTile& shape = kRowTiles[row_form_];
+            const RowStrip strip(c_, row_form_, 0, kStagedRows);
+            const int64_t q = int64_t(shape.classes) * out_blocks_ * kTiledRows * strip.tiles * kBlock;
+            return int64_t(shape.elements) * c_.kh * c_.ic * kBlock * out_blocks_ + strip.floats() +
+                   std::max(q, strip.staged_floats());
+        }
         if (!form_) return has_row_taps(c_) ? stage(0, kStagedRows).block() : 0;
         const int64_t tiles = int64_t(strip_rows()) * TileOrder(form_, c_.oh, c_.ow).columns;
         return elements() * kBlock * (in_blocks_ * out_blocks_ * kBlock + 1 + tiles * (in_blocks_ + out_blocks_) + 1);
@@ -236,6 +298,7 @@ private:
     Planes in_, out_;
     int stride_, groups_;
     WinogradForm form_;
+    RowForm row_form_;
     int in_blocks_, out_blocks_;  // of a part, at most
 };
 

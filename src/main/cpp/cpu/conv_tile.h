@@ -20,7 +20,7 @@ struct BlockTaps {
     LQF_INLINE void multiply(const cpu::ConvTile& t, Block (&sum)[BLOCKS][PIXELS]) {
         const float* x_block = t.x;
         const float* w_block = t.w;
-        const float* next = t.next;
+        const float *next = t.next, *ahead = t.ahead;
         for (int left = t.channels; left > 0; left -= cpu::kBlock) {
             const int channels = left < cpu::kBlock ? left : cpu::kBlock;
             for (int tap = 0; tap < t.tap_count; ++tap) {
@@ -30,9 +30,11 @@ struct BlockTaps {
 #pragma GCC unroll 4
                     for (int c = 0; c < cpu::kBlock; ++c) {
                         __builtin_prefetch(next + c * cpu::kBlock, 0, 2);
+                        __builtin_prefetch(ahead + c * cpu::kBlock, 0, 2);
                         multiply_channel<PIXELS, BLOCKS>(x + c, w + c * cpu::kBlock, t.w_block, sum);
                     }
                     next += cpu::kBlock * cpu::kBlock;
+                    ahead += cpu::kBlock * cpu::kBlock;
                 } else {
                     for (int c = 0; c < channels; ++c)
                         multiply_channel<PIXELS, BLOCKS>(x + c, w + c * cpu::kBlock, t.w_block, sum);
@@ -49,7 +51,9 @@ struct RowTaps {
     template <int PIXELS, int BLOCKS>
     LQF_INLINE void multiply(const cpu::ConvTile& t, Block (&sum)[BLOCKS][PIXELS]) {
         constexpr int kPointers = (PIXELS + 2) / 3;
-        for (int tap = 0; tap < t.tap_count; ++tap) {
+        const float* next = t.next;
+        for (int tap = 0; tap < t.tap_count; ++tap, next += cpu::kBlock) {
+            __builtin_prefetch(next, 1, 2);
             const float* x[kPointers];
             for (int i = 0; i < kPointers; ++i) x[i] = t.x + t.taps[tap].x + 3 * i * t.x_pixel;
             const float* w = t.w + int64_t(t.taps[tap].index) * t.channels * cpu::kBlock;

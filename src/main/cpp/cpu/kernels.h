@@ -24,14 +24,15 @@ struct TapOffset {
 // y[block][pixel] = f * (start + residual + sum over channels and taps of w[block][channel][tap] * x[pixel + tap][channel]), for some pixels
 // and blocks; f = 1 where mask (or the sum) is positive, else slope.
 struct ConvTile {
-    const float* x;     // first pixel, first channel block
-    int64_t x_pixel;    // floats from a pixel to the next: 16, but for conv_row_tile
-    int64_t x_block;    // floats from a channel block to the next
-    int channels;       // input channels, not padded
-    const float* w;     // [channel block][w_taps][its channels][16]
-    int64_t w_block;    // floats from an output block to the next
-    int w_taps;         // slices of a channel block
-    const float* next;  // for conv_tile: 16 weights a channel to be fetched meanwhile; they may lie beyond all weights
+    const float* x;   // first pixel, first channel block
+    int64_t x_pixel;  // floats from a pixel to the next: 16, but for conv_row_tile
+    int64_t x_block;  // floats from a channel block to the next
+    int channels;     // input channels, not padded
+    const float* w;   // [channel block][w_taps][its channels][16]
+    int64_t w_block;  // floats from an output block to the next
+    int w_taps;       // slices of a channel block
+    // What is fetched meanwhile, 16 floats a channel from both on, or, for rows, a tap from next on; it may lie beyond all arrays.
+    const float *next, *ahead;
     const TapOffset* taps;
     int tap_count;
     const float* start;     // [blocks * 16], or null: start from y
@@ -78,6 +79,38 @@ struct WinogradOutput {
     int h, w, top;
 };
 
+// The same along rows, of stride 2 with kRowTaps taps: elements of a class go into the outputs with the same factors, so their products are
+// summed before.
+enum RowForm { kRowByTaps, kRowF2, kRowF4, kRowForms };
+struct RowTile {
+    int outputs, elements, classes;
+    int first[8];  // element of each class, and the end
+};
+constexpr RowTile kRowTiles[kRowForms] = {{}, {2, 10, 4, {0, 3, 6, 7, 10}}, {4, 13, 7, {0, 2, 4, 6, 8, 10, 12, 13}}};
+constexpr int kRowTaps = 7;
+
+// v [element][tile, channel] = B^T d of a row, whose columns are split by their residue mod the inputs from a tile to the next. Whole blocks are
+// read and written.
+struct RowInput {
+    const float* x;
+    int64_t x_residue;  // floats from a residue to the next
+    int pixel, count;   // floats of a pixel, of an element of all tiles
+    float* v;
+    int64_t v_element;
+};
+
+// y = f * (A^T q + bias + residual), f = 1 where mask (or the sum) is positive, else slope, for the w outputs of a row.
+struct RowOutput {
+    const float* q;  // [class][tile][16]
+    int64_t q_class;
+    const float* bias;      // [16]
+    const float* residual;  // like y, or null
+    const float* mask;      // like y, or null: the sum itself
+    float slope;
+    float* y;
+    int w;
+};
+
 // sum[block][channel] += sum over pixels of x[pixel][channel] * y[pixel][block]: an outer product of a few channels with whole blocks.
 struct OuterTile {
     const float* x;  // first pixel, first channel
@@ -88,6 +121,7 @@ struct OuterTile {
     float* sum;         // [block][channel][16]
     int64_t sum_block;  // floats from a block to the next
     bool fresh;         // sum is set, not added to
+    const float* next;  // a line a pixel is fetched meanwhile; it may lie beyond all arrays
 };
 using OuterTileKernel = void (*)(const OuterTile&);
 
@@ -281,6 +315,13 @@ struct Kernels {
     // For their gradient, of all but the transpose: v = A y A^T of a row of tiles, top and left that of the outputs; g += G^T u G.
     void (*winograd_cotangent[kWinogradForms])(const WinogradInput&);
     void (*winograd_gradient[kWinogradForms])(const float* u, int64_t u_element, int channels, float* g);
+
+    // By form of a row. Weights: u[element][channel][16] = G g of g[7][channel][16]; for their gradient q[class][tile][16] = A y, g += G^T u.
+    void (*row_input[kRowForms])(const RowInput&);
+    void (*row_output[kRowForms])(const RowOutput&);
+    void (*row_weights[kRowForms])(const float* g, int64_t tap, int channels, float* u, int64_t u_element);
+    void (*row_cotangent[kRowForms])(const float* y, int w, float* q, int64_t q_class);
+    void (*row_gradient[kRowForms])(const float* u, int64_t u_element, int channels, float* g, int64_t tap);
 
     void (*panel_product)(const PanelProduct<float>&);
     void (*panel_product_double)(const PanelProduct<double>&);

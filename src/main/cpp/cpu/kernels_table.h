@@ -10,6 +10,7 @@
 #include "outer_tile.h"
 #include "panel_product.h"
 #include "pool_rows.h"
+#include "row_tile.h"
 #include "weight_lanes.h"
 #include "winograd_tile.h"
 
@@ -62,11 +63,24 @@ static constexpr void fill_winograd(cpu::Kernels& k) {
     }
 }
 
+template <int FORM = cpu::kRowF2>
+static constexpr void fill_rows(cpu::Kernels& k) {
+    if constexpr (FORM < cpu::kRowForms) {
+        k.row_input[FORM] = row_input<FORM>;
+        k.row_output[FORM] = row_output<FORM>;
+        k.row_weights[FORM] = row_weights<FORM>;
+        k.row_cotangent[FORM] = row_cotangent<FORM>;
+        k.row_gradient[FORM] = row_gradient<FORM>;
+        fill_rows<FORM + 1>(k);
+    }
+}
+
 static constexpr cpu::Kernels table(const char* name) {
     cpu::Kernels k{};
     k.name = name;
     fill_tiles(k);
     fill_winograd(k);
+    fill_rows(k);
     k.panel_product = panel_product<Block, float>;
     k.panel_product_double = panel_product<DoubleBlock, double>;
     k.max_pool_row = max_pool_row;

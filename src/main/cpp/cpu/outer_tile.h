@@ -10,10 +10,12 @@ void outer_tile(const cpu::OuterTile& t) {
         for (int c = 0; c < CHANNELS; ++c)
             sum[o][c] = t.fresh ? zero() : load(t.sum + o * t.sum_block + c * cpu::kBlock);
     }
+    const float* next = t.next;
     for (int row = 0; row < t.rows; ++row) {
         const float* x = t.x + row * t.x_row;
         const float* y = t.y + row * t.y_row;
-        for (int p = 0; p < t.pixels; ++p) {
+        for (int p = 0; p < t.pixels; ++p, next += cpu::kBlock) {
+            __builtin_prefetch(next, 0, 2);
             Block cotangent[BLOCKS];
 #pragma GCC unroll 4
             for (int o = 0; o < BLOCKS; ++o) cotangent[o] = load(y + o * t.y_block);

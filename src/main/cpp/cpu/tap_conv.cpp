@@ -174,7 +174,7 @@ private:
                 tile.channels = conv_.row_taps ? grid.horizontal.count * conv_.in.channels
                                                : std::min(share * kBlock, conv_.in.channels - b * kBlock);
                 tile.w = conv_.source[s].w + block * w_block + b * w_in_block;
-                tile.next = tile.w;
+                tile.next = tile.ahead = tile.w;
                 tile.w_block = w_block;
                 tile.w_taps = conv_.taps;
                 tile.taps = offsets_;

@@ -14,6 +14,7 @@ constexpr int64_t kCachedWeights =
 constexpr int kLeastTiles = 48;  // of a task: that many uses of a weight that was fetched
 constexpr int kLeastStreamedTiles = 128;
 constexpr int kTasksPerThread = 2;
+constexpr int64_t kStayingWeights = 192 * 1024;  // floats, in the second-level cache: more of them are fetched ahead
 
 // On the matrix unit products take half the time, and splitting a first element and a first panel of the weights some: with fewer channels, or
 // channels times tiles of an image, it costs more.
@@ -71,7 +72,9 @@ Cut cut_for(const TapConv& conv, WinogradForm form, const TileOrder& order, int 
 
 class Task {
 public:
-    Task(const TapConv& conv, WinogradForm form, int pad, const TileOrder& order, const Cut& cut, int64_t index)
+    // after: the task that this thread is likely to take next.
+    Task(const TapConv& conv, WinogradForm form, int pad, const TileOrder& order, const Cut& cut, int64_t index,
+         int64_t after)
         : k_(kernels()),
           conv_(conv),
           form_(form),
@@ -85,6 +88,10 @@ public:
         last_unit_ = cut.first_unit(index / cut.block_tasks + 1);
         first_block_ = int(index % cut.block_tasks) * cut.blocks;
         last_block_ = std::min(conv.out.blocks(), first_block_ + cut.blocks);
+        next_unit_ =
+            after < int64_t(cut.tasks) * cut.block_tasks ? cut.first_unit(after / cut.block_tasks) : first_unit_;
+        near_weights_ =
+            w_.count * elements_ * int64_t(conv.in.channels) * conv.out.blocks() * kBlock <= kStayingWeights;
         order_.take(first_unit_, last_unit_);
         groups_ = int(ceil_div(order_.tiles(), kBlock));
         streams_ = digits_ && groups_ <= kStreamedGroups && steps() <= kPanelSteps;
@@ -154,15 +161,39 @@ private:
             tile.w = weights(conv_.source[s].w, e, first_block_ + block);
             tile.x = v + tiles.first * kBlock;
             tile.y = q + block * block_floats_ + tiles.first * kBlock;
-            tile.next = tile.w + blocks * tile.w_block;  // the next blocks', or of the first ones of the next element
-            const float* next_end = tile.next + (blocks - 1) * tile.w_block;
-            each_share(tiles.size(), k_.tile_pixels[blocks - 1], [&](int, int pixels) {
+            // Fetched meanwhile: weights of the next blocks, or of the first ones of the next element; but outputs, where weights are near.
+            const float* next_weights = tile.w + blocks * tile.w_block;
+            const float* next_end = next_weights + (blocks - 1) * tile.w_block;
+            const double at = e + double(block) / (last_block_ - first_block_);  // of all elements
+            each_share(tiles.size(), k_.tile_pixels[blocks - 1], [&](int first, int pixels) {
+                const double part = double(first) / tiles.size();
+                tile.next = near_weights_ ? next_output(conv_.source[s].output, block, blocks, e + part) : next_weights;
+                tile.ahead = next_input(x_.of[x_.index[s]], at + part * blocks / (last_block_ - first_block_));
                 k_.conv_tile[blocks - 1][pixels - 1](tile);
                 tile.x += pixels * kBlock;
                 tile.y += pixels * kBlock;
-                tile.next = tile.next == next_end ? tile.w : tile.next + tile.w_block;
+                next_weights = next_weights == next_end ? tile.w : next_weights + tile.w_block;
             });
         });
+    }
+
+    // Where the outputs of some blocks are fetched, after so many elements of all.
+    const float* next_output(int output, int block, int blocks, double elements) const {
+        const int64_t lines = int64_t(last_unit_ - first_unit_) * kWinogradTiles[form_].outputs * conv_.out.w;
+        const int64_t line = int64_t(elements / elements_ * double(lines * blocks));
+        return conv_.output[output].y + first_unit_ / order_.rows * conv_.out.image +
+               (first_block_ + block + line / lines) * conv_.out.block +
+               first_unit_ % order_.rows * kWinogradTiles[form_].outputs * conv_.out.row + line % lines * kBlock;
+    }
+
+    // The same of the inputs of the next task, but those rows that it shares with the rows before.
+    const float* next_input(const float* x, double elements) const {
+        const WinogradTile& shape = kWinogradTiles[form_];
+        const int64_t lines = int64_t(last_unit_ - first_unit_) * shape.step * conv_.in.w;
+        const int64_t line = int64_t(elements / elements_ * double(lines * conv_.in.blocks()));
+        const int row = next_unit_ % order_.rows * shape.step + shape.inputs - shape.step - pad_;
+        return x + next_unit_ / order_.rows * conv_.in.image + line / lines * conv_.in.block + row * conv_.in.row +
+               line % lines * kBlock;
     }
 
     int steps() const { return conv_.in.channels / (2 * kBlock); }
@@ -323,7 +354,8 @@ private:
     bool streams_ = false;  // of the weights' digits
     TileOrder order_;
     const Distinct x_, w_;
-    int first_unit_, last_unit_, first_block_, last_block_, groups_;
+    int first_unit_, last_unit_, next_unit_, first_block_, last_block_, groups_;
+    bool near_weights_;
     // Of the transformed tiles, [element][block][tile][16], and of an element's digits.
     int64_t block_floats_, v_element_, q_element_, v_floats_ = 0, q_floats_ = 0, left_ = 0;
     float *v_ = nullptr, *q_ = nullptr;
@@ -382,8 +414,9 @@ void winograd_pack(WinogradForm form, const float* held, int64_t tap, int in, in
 void winograd_conv(Threads& threads, WinogradForm form, int pad, const TapConv& conv) {
     const TileOrder order(form, conv.out.h, conv.out.w, has_digit_tiles(conv, form));
     const Cut cut = cut_for(conv, form, order, Distinct(conv, &Source::x).count, threads.count());
-    threads.each(int64_t(cut.tasks) * cut.block_tasks,
-                 [&](int64_t task, int thread) { Task(conv, form, pad, order, cut, task).run(threads, thread); });
+    threads.each(int64_t(cut.tasks) * cut.block_tasks, [&](int64_t task, int thread) {
+        Task(conv, form, pad, order, cut, task, task + threads.count()).run(threads, thread);
+    });
 }
 
 }  // namespace lqf::cpu
