@@ -164,36 +164,46 @@ private:
             // Fetched meanwhile: weights of the next blocks, or of the first ones of the next element; but outputs, where weights are near.
             const float* next_weights = tile.w + blocks * tile.w_block;
             const float* next_end = next_weights + (blocks - 1) * tile.w_block;
-            const double at = e + double(block) / (last_block_ - first_block_);  // of all elements
-            each_share(tiles.size(), k_.tile_pixels[blocks - 1], [&](int first, int pixels) {
-                const double part = double(first) / tiles.size();
-                tile.next = near_weights_ ? next_output(conv_.source[s].output, block, blocks, e + part) : next_weights;
-                tile.ahead = next_input(x_.of[x_.index[s]], at + part * blocks / (last_block_ - first_block_));
+            const int pixels_at_once = k_.tile_pixels[blocks - 1], calls = int(ceil_div(tiles.size(), pixels_at_once));
+            Ahead outputs = next_outputs(conv_.source[s].output, block, blocks, e, calls);
+            Ahead inputs = next_inputs(x_.of[x_.index[s]], e, block, calls);
+            each_share(tiles.size(), pixels_at_once, [&](int, int pixels) {
+                tile.next = near_weights_ ? outputs.at : next_weights;
+                tile.ahead = inputs.at;
                 k_.conv_tile[blocks - 1][pixels - 1](tile);
                 tile.x += pixels * kBlock;
                 tile.y += pixels * kBlock;
+                outputs.at += outputs.step, inputs.at += inputs.step;
                 next_weights = next_weights == next_end ? tile.w : next_weights + tile.w_block;
             });
         });
     }
 
-    // Where the outputs of some blocks are fetched, after so many elements of all.
-    const float* next_output(int output, int block, int blocks, double elements) const {
-        const int64_t lines = int64_t(last_unit_ - first_unit_) * kWinogradTiles[form_].outputs * conv_.out.w;
-        const int64_t line = int64_t(elements / elements_ * double(lines * blocks));
-        return conv_.output[output].y + first_unit_ / order_.rows * conv_.out.image +
-               (first_block_ + block + line / lines) * conv_.out.block +
-               first_unit_ % order_.rows * kWinogradTiles[form_].outputs * conv_.out.row + line % lines * kBlock;
+    // Where a call finds what it fetches, and how much further the next one does.
+    struct Ahead {
+        const float* at;
+        int64_t step;  // floats
+    };
+    // A part of the first lines of some planes.
+    static Ahead ahead(const float* first, int64_t plane, int planes, int64_t lines, int part, int parts, int calls) {
+        return {first + part * planes / parts * plane + part * planes % parts * lines / parts * kBlock,
+                planes * lines / (int64_t(parts) * std::max(1, calls)) * kBlock};
     }
-
-    // The same of the inputs of the next task, but those rows that it shares with the rows before.
-    const float* next_input(const float* x, double elements) const {
+    Ahead next_outputs(int output, int block, int blocks, int element, int calls) const {
+        const int row = first_unit_ % order_.rows * kWinogradTiles[form_].outputs;
+        const float* first = conv_.output[output].y + first_unit_ / order_.rows * conv_.out.image +
+                             (first_block_ + block) * conv_.out.block + row * conv_.out.row;
+        const int64_t lines = int64_t(last_unit_ - first_unit_) * kWinogradTiles[form_].outputs * conv_.out.w;
+        return ahead(first, conv_.out.block, blocks, lines, element, elements_, calls);
+    }
+    // Of the next task, but those rows that it shares with the rows before.
+    Ahead next_inputs(const float* x, int element, int block, int calls) const {
         const WinogradTile& shape = kWinogradTiles[form_];
-        const int64_t lines = int64_t(last_unit_ - first_unit_) * shape.step * conv_.in.w;
-        const int64_t line = int64_t(elements / elements_ * double(lines * conv_.in.blocks()));
         const int row = next_unit_ % order_.rows * shape.step + shape.inputs - shape.step - pad_;
-        return x + next_unit_ / order_.rows * conv_.in.image + line / lines * conv_.in.block + row * conv_.in.row +
-               line % lines * kBlock;
+        const int groups = int(ceil_div(last_block_ - first_block_, k_.tile_blocks));
+        return ahead(x + next_unit_ / order_.rows * conv_.in.image + row * conv_.in.row, conv_.in.block,
+                     conv_.in.blocks(), int64_t(last_unit_ - first_unit_) * shape.step * conv_.in.w,
+                     element * groups + block / k_.tile_blocks, elements_ * groups, calls);
     }
 
     int steps() const { return conv_.in.channels / (2 * kBlock); }
