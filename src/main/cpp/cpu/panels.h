@@ -32,7 +32,7 @@ public:
     using Number = T;
     static constexpr int64_t kRows = kPanelRows<T>;
     // Rows and columns of a tile: a panel of it is in the first-level cache, tiles are in the second.
-    static constexpr int64_t kTile = 144;
+    static constexpr int64_t kTile = 96;
     static_assert(kTile % kRows == 0, "tiles are whole panels");
 
     // Not set to anything. side: of whole panels.
