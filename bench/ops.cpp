@@ -94,9 +94,9 @@ public:
         Floats y(floats(oc, out)), y_dot(floats(oc, out)), x_bar(floats(ic, side)), w_bar(plain.size()),
             b_bar{size_t(oc)};
         for (int winograd : {0, 2, 4}) {
-            if (winograd && kernel == 1) continue;
+            if (winograd && (kernel == 1 || (kernel == 3 && stride == 2 && winograd == 4))) continue;
             c.winograd = winograd;
-            const std::string kind = winograd ? " F(" + std::to_string(winograd) + ",3)" : "";
+            const std::string kind = winograd ? " F(" + std::to_string(winograd) + "," + std::to_string(kernel) + ")" : "";
             Floats w0(ops_.conv2d_packed_floats(c)), delta(w0.size()), transposed(w0.size());
             ops_.conv2d_pack(threads_, c, plain.data(), bias.data(), w0.data());
             ops_.conv2d_pack(threads_, c, plain.data(), bias.data(), delta.data());

@@ -96,9 +96,9 @@ LQF_API int32_t lqf_device_check(const char* device);
 /* Opens a device: "cuda" (the first NVIDIA GPU), "cpu" (fast kernels of this processor), "reference" (plain loops, double sums; for tests)
  * or "emulator" (the kernels of "cuda", run on the CPU; for tests).
  * threads >= 1 is the most that a call uses, the calling thread included.
- * winograd is the most outputs a side of a tile of Winograd's minimal filtering in 3x3 convolutions, and 7x7 ones of an image: 2 (F(2,3):
- * 2.25 times fewer products at stride 1, 1.44 times at stride 2, rounds no more than the plain sum), 4 (F(4,3) at stride 1: 4 times fewer,
- * about 4 times the rounding error) or 0 (plain sums). A device may do with less, and sums plainly where that is faster. */
+ * winograd is the most outputs a side of a tile of Winograd's minimal filtering in 3x3 convolutions of stride 1, and of stride 2 and padding
+ * 1, and 7x7 ones of stride 2 over an image: 2 (F(2,3): 2.25 times fewer products at stride 1, rounds no more than the plain sum), 4 (F(4,3)
+ * at stride 1 and F(4,4) over an image: 4 times fewer at stride 1, about 4 times the rounding error) or 0 (plain sums). A device may do with less, and sums plainly where that is faster. */
 LQF_API int32_t lqf_engine_open(const char* device, int32_t threads, int32_t winograd, lqf_engine** out);
 /* The same with all computing queued in a stream of the caller (cudaStream_t as a number; 0: the default stream), who keeps it longer than
  * the engine and all that it made, and queues nothing there while a call of the engine runs (it may be capturing). LQF_INVALID where a device has no streams. */

@@ -56,6 +56,11 @@ std::vector<Conv2d> awkward_shapes() {
         conv(2, 48, 9, 8, 80, 3, 3, 1, 1),
         conv(1, 16, 21, 40, 16, 3, 3, 1, 1),
         conv(2, 80, 5, 6, 16, 1, 1, 1, 0),
+        // Of stride 2 with tiles, whose last rows and columns have all outputs or fewer, forward and transposed.
+        conv(2, 80, 45, 45, 80, 3, 3, 2, 1),
+        conv(1, 80, 46, 44, 80, 3, 3, 2, 1),
+        conv(1, 96, 48, 47, 80, 3, 3, 2, 1),
+        conv(1, 1, 40, 41, 17, 7, 7, 2, 0),
     };
 }
 
@@ -288,12 +293,16 @@ TEST_CASE("cpu conv2d family gives the same bits when a batch is split") {
     Conv2d whole = conv(5, 20, 9, 9, 24, 3, 3, 1, 1), plain = whole, f4 = whole;
     plain.winograd = 0, f4.winograd = 4;
     const Conv2d dense = conv(5, 40, 1, 1, 24, 1, 1, 1, 0), flattening = conv(5, 18, 3, 4, 24, 3, 4, 1, 0);
+    const Conv2d strided = conv(5, 80, 45, 46, 80, 3, 3, 2, 1), stem = conv(5, 3, 20, 21, 24, 7, 7, 2, 3);
+    Conv2d stem_f4 = stem;
+    stem_f4.winograd = 4;
     const Conv2d image = conv(5, 3, 9, 9, 24, 5, 5, 2, 2), deep = conv(5, 250, 5, 4, 250, 3, 3, 1, 1);
     const Conv2d streamed = conv(5, 128, 7, 8, 64, 3, 3, 1, 1);  // two images of it have tiles few enough
     Conv2d plain_deep = deep;
     plain_deep.winograd = 0;
     each_isa([&] {
-        for (const Conv2d& c : {whole, plain, f4, dense, flattening, image, deep, plain_deep, streamed}) {
+        for (const Conv2d& c :
+             {whole, plain, f4, dense, flattening, image, deep, plain_deep, streamed, strided, stem, stem_f4}) {
             Device device(cpu_ops(), 2);
             const Operands o(c, normals);
             const Results expected = run(device, c, o);

@@ -53,7 +53,7 @@ struct RowTaps {
         constexpr int kPointers = (PIXELS + 2) / 3;
         const float* next = t.next;
         for (int tap = 0; tap < t.tap_count; ++tap, next += cpu::kBlock) {
-            __builtin_prefetch(next, 1, 2);
+            __builtin_prefetch(next, 0, 2);
             const float* x[kPointers];
             for (int i = 0; i < kPointers; ++i) x[i] = t.x + t.taps[tap].x + 3 * i * t.x_pixel;
             const float* w = t.w + int64_t(t.taps[tap].index) * t.channels * cpu::kBlock;

@@ -65,6 +65,7 @@ public:
                 each_share(blocks - left, k.tile_blocks, [&](int block, int few) {
                     block += left;
                     tile.w = b_ + panel * b_panel_ + column * kDepth + block * tile.w_block;
+                    tile.next = tile.w;
                     tile.y = sum + at * tile.y_pixel + block * kBlock;
                     k.conv_row_tile[few - 1][some - 1](tile);
                 });

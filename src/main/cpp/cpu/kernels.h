@@ -316,7 +316,8 @@ struct Kernels {
     void (*winograd_cotangent[kWinogradForms])(const WinogradInput&);
     void (*winograd_gradient[kWinogradForms])(const float* u, int64_t u_element, int channels, float* g);
 
-    // By form of a row. Weights: u[element][channel][16] = G g of g[7][channel][16]; for their gradient q[class][tile][16] = A y, g += G^T u.
+    // By form of a row. Weights: u[element][channel][16] = G g of g[7][channel][16]; for their gradient, of kRowF4 alone, q[class][tile][16] = A y,
+    // g += G^T u.
     void (*row_input[kRowForms])(const RowInput&);
     void (*row_output[kRowForms])(const RowOutput&);
     void (*row_weights[kRowForms])(const float* g, int64_t tap, int channels, float* u, int64_t u_element);

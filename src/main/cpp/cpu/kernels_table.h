@@ -69,8 +69,10 @@ static constexpr void fill_rows(cpu::Kernels& k) {
         k.row_input[FORM] = row_input<FORM>;
         k.row_output[FORM] = row_output<FORM>;
         k.row_weights[FORM] = row_weights<FORM>;
-        k.row_cotangent[FORM] = row_cotangent<FORM>;
-        k.row_gradient[FORM] = row_gradient<FORM>;
+        if constexpr (FORM == cpu::kRowF4) {
+            k.row_cotangent[FORM] = row_cotangent<FORM>;
+            k.row_gradient[FORM] = row_gradient<FORM>;
+        }
         fill_rows<FORM + 1>(k);
     }
 }

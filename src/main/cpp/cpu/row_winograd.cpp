@@ -101,11 +101,11 @@ private:
             tile.y = sums(conv_.source[s].output, k) + r * strip_.tiles * kBlock;
             const float* y = conv_.output[conv_.source[s].output].y + image_ * conv_.out.image +
                              block * conv_.out.block + (row + r) * conv_.out.row;
-            each_share(strip_.tiles, k_.tile_pixels[blocks - 1], [&](int tiles, int pixels) {
+            each_share(strip_.tiles, k_.tile_pixels[blocks - 1], [&](int first_tile, int pixels) {
                 // What these tiles will write is fetched meanwhile, a pixel a tap, one block after the other.
                 const int line = first * c_.kh, lines = pixels * shape_.outputs;
                 tile.next = y + line / lines % blocks * conv_.out.block +
-                            (int64_t(tiles) * shape_.outputs + line % lines) * kBlock;
+                            (int64_t(first_tile) * shape_.outputs + line % lines) * kBlock;
                 k_.conv_row_tile[blocks - 1][pixels - 1](tile);
                 tile.x += pixels * c_.ic;
                 tile.y += pixels * kBlock;

@@ -5,10 +5,10 @@
 namespace lqf::cpu {
 namespace {
 
-// The first channels of pixels, without what follows them: four floats at a time, of which the next pixel takes back those too many.
+// The first channels of pixels, without what follows them: four floats at a time, of which the next pixels take back those too many.
 void copy_few_channels(const float* from, int64_t pixel, int pixels, int channels, float* to) {
     constexpr int kFew = 4;
-    for (; pixels > 1 && channels <= kFew; --pixels, from += pixel, to += channels)
+    for (; pixels * channels >= kFew && channels <= kFew; --pixels, from += pixel, to += channels)
         std::memcpy(to, from, kFew * sizeof(float));
     for (; pixels > 0; --pixels, from += pixel, to += channels) std::memcpy(to, from, channels * sizeof(float));
 }

@@ -90,7 +90,7 @@ public:
         last_block_ = std::min(conv.out.blocks(), first_block_ + cut.blocks);
         next_unit_ =
             after < int64_t(cut.tasks) * cut.block_tasks ? cut.first_unit(after / cut.block_tasks) : first_unit_;
-        near_weights_ =
+        weights_stay_ =
             w_.count * elements_ * int64_t(conv.in.channels) * conv.out.blocks() * kBlock <= kStayingWeights;
         order_.take(first_unit_, last_unit_);
         groups_ = int(ceil_div(order_.tiles(), kBlock));
@@ -168,7 +168,7 @@ private:
             Ahead outputs = next_outputs(conv_.source[s].output, block, blocks, e, calls);
             Ahead inputs = next_inputs(x_.of[x_.index[s]], e, block, calls);
             each_share(tiles.size(), pixels_at_once, [&](int, int pixels) {
-                tile.next = near_weights_ ? outputs.at : next_weights;
+                tile.next = weights_stay_ ? outputs.at : next_weights;
                 tile.ahead = inputs.at;
                 k_.conv_tile[blocks - 1][pixels - 1](tile);
                 tile.x += pixels * kBlock;
@@ -365,7 +365,7 @@ private:
     TileOrder order_;
     const Distinct x_, w_;
     int first_unit_, last_unit_, next_unit_, first_block_, last_block_, groups_;
-    bool near_weights_;
+    bool weights_stay_;
     // Of the transformed tiles, [element][block][tile][16], and of an element's digits.
     int64_t block_floats_, v_element_, q_element_, v_floats_ = 0, q_floats_ = 0, left_ = 0;
     float *v_ = nullptr, *q_ = nullptr;

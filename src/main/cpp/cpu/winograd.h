@@ -7,7 +7,7 @@
 
 namespace lqf::cpu {
 
-// The tiles that suit this convolution; kByTaps if the sum by taps costs less. Depends neither on n nor on threads.
+// The tiles that suit this convolution; kByTaps if the sum by taps costs less, or that of the matrix unit. Depends neither on n nor on threads.
 WinogradForm winograd_form(const Conv2d&);
 WinogradForm winograd_vjp_x_form(const Conv2d&);  // kByTaps where winograd_form is
 WinogradForm winograd_vjp_w_form(const Conv2d&);

@@ -39,8 +39,8 @@ final class EngineOptions {
       names = "--winograd",
       paramLabel = "M",
       description =
-          "How 3x3 convolutions are summed: 2 (F(2,3)), 4 (F(4,3): faster, about 4 times the "
-              + "rounding error) or off (plainly). Default: ${DEFAULT-VALUE}.")
+          "How 3x3 convolutions, and 7x7 ones of an image, are summed: 2 (F(2,3)), 4 (F(4,3): "
+              + "faster, about 4 times the rounding error) or off (plainly). Default: ${DEFAULT-VALUE}.")
   private String winograd = "2";
 
   int threads() {

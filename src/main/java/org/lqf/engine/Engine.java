@@ -64,7 +64,7 @@ public final class Engine extends Handle {
    *     checking
    * @param threads the most that a call uses, the calling thread included; results do not depend on
    *     it
-   * @param winograd how 3x3 convolutions may be summed
+   * @param winograd how 3x3 convolutions, and 7x7 ones of an image, may be summed
    * @param precision of the products in convolutions; other than FP32 it takes the tensor cores of
    *     "cuda" (or "emulator")
    * @throws IllegalArgumentException if there is no such device or threads is not positive
