@@ -206,15 +206,17 @@ private:
     void add_image_by_tiles(const Part& part, int image, float* work, float* sum) const {
         const WinogradTile& shape = kWinogradTiles[form_];
         TileOrder order(form_, c_.oh, c_.ow);
+        const int some_rows = strip_rows();
         const int channels = std::min(part.in_blocks * kBlock, c_.ic - part.in_block * kBlock);
         const int64_t u_block = int64_t(part.in_blocks) * kBlock * kBlock, u_element = u_block * part.blocks + kBlock;
         float *u = work, *v = u + elements() * u_element;  // v [element][tile][its input channels, its output channels]
         const int64_t tile = int64_t(part.in_blocks + part.blocks) * kBlock;
-        for (int first = 0; first < order.rows; first += strip_rows()) {
-            order.take(first, std::min(first + strip_rows(), order.rows));
+        for (int first = 0, next; first < order.rows; first = next) {
+            next = std::min(first + some_rows, order.rows);
+            order.take(first, next);
             const int64_t v_element = order.tiles() * tile + kBlock;
             float* q = v + part.in_blocks * kBlock;
-            for (int row = first; row < std::min(first + strip_rows(), order.rows); ++row) {
+            for (int row = first; row < next; ++row) {
                 const int64_t at = order.first_tile(row) * tile, last = order.last_tile(row) * tile;
                 for (int i = 0; i < part.in_blocks; ++i)
                     k_.winograd_input[form_]({x_ + image * in_.image + (part.in_block + i) * in_.block, c_.ih, c_.iw,
@@ -225,7 +227,6 @@ private:
                                                   c_.oh, c_.ow, row * shape.outputs, 0, order.columns,
                                                   q + at + b * kBlock, q + last + b * kBlock, v_element, tile});
             }
-            const int next = first + strip_rows();
             for (int e = 0; e < elements(); ++e)
                 outer_sum(k_, {0, 1}, order.tiles_of(e), {v + e * v_element, 0, tile}, channels,
                           {q + e * v_element, 0, tile}, kBlock, part.blocks, u + e * u_element, u_block, first == 0,

@@ -77,14 +77,16 @@ void row_input(const cpu::RowInput& t) {
     constexpr int E = cpu::kRowTiles[FORM].elements, STEP = 2 * cpu::kRowTiles[FORM].outputs, INPUTS = STEP + 5;
     const int64_t residue = t.x_residue, v_element = t.v_element;
     const int pixel = t.pixel, count = t.count;
+    const float* x = t.x;
+    float* to = t.v;
     for (int i = 0; i < count; i += cpu::kBlock) {
         Block d[INPUTS], v[E];
 #pragma GCC unroll 16
-        for (int c = 0; c < INPUTS; ++c) d[c] = load(t.x + c % STEP * residue + c / STEP * pixel + i);
+        for (int c = 0; c < INPUTS; ++c) d[c] = load(x + c % STEP * residue + c / STEP * pixel + i);
         apply(
             [](int r, int c) __attribute__((always_inline)) { return F::input[r][c]; }, d, v);
 #pragma GCC unroll 16
-        for (int e = 0; e < E; ++e) store(t.v + e * v_element + i, v[e]);
+        for (int e = 0; e < E; ++e) store(to + e * v_element + i, v[e]);
     }
 }
 

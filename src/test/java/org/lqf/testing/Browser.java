@@ -89,14 +89,27 @@ public final class Browser implements AutoCloseable {
             .redirectError(ProcessBuilder.Redirect.DISCARD)
             .start();
     Browser browser = new Browser(profile, process);
-    ObjectNode blank = JSON.createObjectNode().put("url", "about:blank");
-    String target = browser.call("Target.createTarget", blank).get("targetId").textValue();
-    ObjectNode attach = JSON.createObjectNode().put("targetId", target).put("flatten", true);
-    browser.session = browser.call("Target.attachToTarget", attach).get("sessionId").textValue();
-    for (String domain : List.of("Page", "Network", "Runtime", "Log")) {
-      browser.call(domain + ".enable", JSON.createObjectNode());
+    try {
+      browser.openPage();
+    } catch (IOException e) {
+      try {
+        browser.close();
+      } catch (IOException second) {
+        e.addSuppressed(second);
+      }
+      throw e;
     }
     return browser;
+  }
+
+  private void openPage() throws IOException {
+    ObjectNode blank = JSON.createObjectNode().put("url", "about:blank");
+    String target = call("Target.createTarget", blank).get("targetId").textValue();
+    ObjectNode attach = JSON.createObjectNode().put("targetId", target).put("flatten", true);
+    session = call("Target.attachToTarget", attach).get("sessionId").textValue();
+    for (String domain : List.of("Page", "Network", "Runtime", "Log")) {
+      call(domain + ".enable", JSON.createObjectNode());
+    }
   }
 
   /**
