@@ -34,7 +34,9 @@ import org.lqf.model.ParameterBlock;
  * @param iterations the conjugate gradients stop after so many
  * @param readers threads that decode images
  * @param memory bytes that the process may hold, or empty: half of what the machine has left. What
- *     is held and, with {@link Solver#AUTO}, the solver follow it
+ *     is held and, with {@link Solver#AUTO}, the solver follow it. Garbage on the heap counts as it
+ *     is when planning starts: a JVM whose heap starts large lets more gather ({@code
+ *     -XX:InitialHeapSize})
  * @param seed of order, augmentation and random head; the optimum does not depend on it unless one
  *     of the last two is used
  */
