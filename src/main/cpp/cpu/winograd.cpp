@@ -9,11 +9,13 @@ namespace lqf::cpu {
 namespace {
 
 constexpr int64_t kTaskFloats = 256 * 1024;  // transformed tiles of a task: a share of the second-level cache
-constexpr int64_t kCachedWeights =
-    384 * 1024;                  // floats; more of them are fetched anew by every task: it then takes all tiles it can
+// Floats; more of them are fetched anew by every task, which takes all tiles it can. Threads share out the tiles if these are enough, otherwise
+// the output blocks, and every one of them transforms all tiles.
+constexpr int64_t kCachedWeights = 384 * 1024;
 constexpr int kLeastTiles = 48;  // of a task: that many uses of a weight that was fetched
 constexpr int kLeastStreamedTiles = 128;
-constexpr int kTasksPerThread = 2;
+constexpr int kLeastSharedStreamedTiles = 64;
+constexpr int kTasksPerThread = 2;               // but one of weights that every task fetches
 constexpr int64_t kStayingWeights = 192 * 1024;  // floats, in the second-level cache: more of them are fetched ahead
 
 // On the matrix unit products take half the time, and splitting a first element and a first panel of the weights some: with fewer channels, or
@@ -56,14 +58,16 @@ Cut cut_for(const TapConv& conv, WinogradForm form, const TileOrder& order, int 
                              : (streams ? kLeastStreamedTiles : kLeastTiles);
     const int64_t tiles = std::max<int64_t>(least, kTaskFloats / tile);
     const int shared = int(ceil_div(cut.units, threads));
-    const bool shares = digits ? shared * order.columns >= kLeastSharedTiles : !streams;
+    const int least_shared = digits ? kLeastSharedTiles : streams ? kLeastSharedStreamedTiles : 0;
+    const bool shares = shared * order.columns >= least_shared;
     const int most =
         int(std::clamp<int64_t>(tiles / order.columns, 1, shares ? shared : cut.units));  // units of a task
     cut.tasks = int(ceil_div(cut.units, most));
-    if (digits && cut.tasks > threads) cut.tasks = std::min(cut.units, int(ceil_div(cut.tasks, threads)) * threads);
+    if ((digits || streams) && cut.tasks > threads)
+        cut.tasks = std::min(cut.units, int(ceil_div(cut.tasks, threads)) * threads);
     const int step = kernels().tile_blocks;
     const int groups = int(ceil_div(conv.out.blocks(), step));
-    const int of_thread = digits ? 1 : kTasksPerThread;
+    const int of_thread = digits || streams ? 1 : kTasksPerThread;
     const int wanted = threads == 1 ? 1 : int(ceil_div(int64_t(threads) * of_thread, cut.tasks));
     cut.blocks = int(ceil_div(groups, std::min(wanted, groups))) * step;
     cut.block_tasks = int(ceil_div(conv.out.blocks(), cut.blocks));
