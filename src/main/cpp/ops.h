@@ -30,6 +30,7 @@ struct Conv2d {
     int precision = LQF_FP32;  // of the products; sums are fp32
     // Of delta and w_bar: conv2d_pack packs unit * w, unit * b, and conv2d_vjp_w adds unit times the gradient. A power of two: exact.
     float unit = 1;
+    int most = 0;  // the largest n, which weights may be packed for; 0: any
     constexpr int64_t patch() const { return int64_t(ic) * kh * kw; }  // length of an input patch, the inner dimension
 };
 

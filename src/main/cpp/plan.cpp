@@ -158,6 +158,7 @@ Step Plan::step_of(const lqf_node& node, int index, const std::string& name) {
             step.conv = Conv2d{0, in.c, in.h, in.w, out.c, out.h, out.w, kh, kw, stride, pad, engine_->winograd};
             step.conv.precision = engine_->precision;
             step.conv.unit = node.unit;
+            step.conv.most = max_batch_;
             if (node.linearised &&
                 !(node.unit > 0 && std::isnormal(node.unit) && std::frexp(node.unit, &exponent) == 0.5f))
                 throw fail(format("unit %g, expected a power of two", double(node.unit)));

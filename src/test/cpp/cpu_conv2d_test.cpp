@@ -235,6 +235,17 @@ TEST_CASE("Winograd is used where it multiplies less and is allowed") {
         CHECK(cpu::winograd_form(c) == cpu::kByTaps);
 }
 
+TEST_CASE("F(4, 3)'s weights stay taps where few tiles use many of them") {
+    for (auto [most, taps] : {std::pair{0, false}, {1, true}, {4, true}, {5, false}}) {
+        Conv2d c = conv(1, 112, 7, 7, 120, 3, 3, 1, 1);  // the matrix unit takes it not
+        c.winograd = 4, c.most = most;
+        CHECK(cpu::winograd_keeps_taps(c) == taps);
+        CHECK(cpu::winograd_vjp_x_keeps_taps(c) == taps);
+        c.winograd = 2;
+        CHECK(!cpu::winograd_keeps_taps(c));
+    }
+}
+
 TEST_CASE("cpu conv2d family gives the same bits for any number of threads") {
     each_isa([&] {
         Device one(cpu_ops(), 1), two(cpu_ops(), 2), three(cpu_ops(), 3);
@@ -298,11 +309,11 @@ TEST_CASE("cpu conv2d family gives the same bits when a batch is split") {
     stem_f4.winograd = 4;
     const Conv2d image = conv(5, 3, 9, 9, 24, 5, 5, 2, 2), deep = conv(5, 250, 5, 4, 250, 3, 3, 1, 1);
     const Conv2d streamed = conv(5, 128, 7, 8, 64, 3, 3, 1, 1);  // two images of it have tiles few enough
-    Conv2d plain_deep = deep;
-    plain_deep.winograd = 0;
+    Conv2d plain_deep = deep, deep_f4 = deep;
+    plain_deep.winograd = 0, deep_f4.winograd = 4;  // parts of it keep their weights as taps
     each_isa([&] {
-        for (const Conv2d& c :
-             {whole, plain, f4, dense, flattening, image, deep, plain_deep, streamed, strided, stem, stem_f4}) {
+        for (const Conv2d& c : {whole, plain, f4, dense, flattening, image, deep, plain_deep, deep_f4, streamed,
+                                strided, stem, stem_f4}) {
             Device device(cpu_ops(), 2);
             const Operands o(c, normals);
             const Results expected = run(device, c, o);
@@ -310,7 +321,7 @@ TEST_CASE("cpu conv2d family gives the same bits when a batch is split") {
             Floats w_bar = o.w_bar, b_bar = o.b_bar;
             for (auto [first, n] : {std::pair{0, 2}, {2, 3}}) {
                 Conv2d part = c;
-                part.n = n;
+                part.n = part.most = n;
                 Operands of_part(part, normals);
                 of_part = o;
                 auto cut = [&, first = first, n = n](const Floats& values) {

@@ -49,7 +49,7 @@ void add_source(TapConv& conv, const Conv2d& c, const float* x, const float* pac
 
 void run(Threads& threads, const Conv2d& c, const TapConv& conv) {
     if (const WinogradForm form = winograd_form(c))
-        winograd_conv(threads, form, c.pad, conv);
+        winograd_conv(threads, form, c.pad, winograd_keeps_taps(c), conv);
     else if (const RowForm row = row_form(c))
         row_winograd_conv(threads, row, c, conv);
     else if (suits_digits(c))

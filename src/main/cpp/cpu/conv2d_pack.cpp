@@ -14,7 +14,7 @@ constexpr size_t kHeldFloats =
     9 * kBlock * kBlock;  // the weights of an input and an output block, before Winograd's transform
 
 size_t conv2d_packed_floats(const Conv2d& c) {
-    if (const WinogradForm form = winograd_form(c)) return size_t(winograd_floats(c, form));
+    if (winograd_form(c)) return size_t(winograd_floats(c));
     if (suits_digits(c)) return size_t(digit_floats(c));
     const RowForm row = row_form(c);
     const int64_t plain = row ? row_winograd_floats(c, row) : bias_floats(c) + weight_floats(c);
@@ -27,6 +27,7 @@ void conv2d_pack(Threads& threads, const Conv2d& c, const float* w, const float*
         for (int o = 0; o < c.oc; ++o) packed[o] = c.unit * b[o];
     const int taps = c.kh * c.kw;
     const WinogradForm form = winograd_form(c);
+    const bool transforms = form && !winograd_keeps_taps(c);
     float* const first = packed + bias_floats(c);
     if (!form && suits_digits(c)) return digit_pack(threads, c, w, first);
     if (const RowForm row = row_form(c)) {
@@ -42,32 +43,35 @@ void conv2d_pack(Threads& threads, const Conv2d& c, const float* w, const float*
         const int out = int(task / blocks_of(c.ic)) * kBlock, in = int(task % blocks_of(c.ic)) * kBlock;
         const int channels = std::min(kBlock, c.ic - in), lanes = std::min(kBlock, c.oc - out);
         alignas(64) float winograd[kHeldFloats];
-        float* held = form ? winograd : first + out * c.patch() + int64_t(in) * kBlock * taps;
+        float* held = transforms ? winograd : first + out * c.patch() + int64_t(in) * kBlock * taps;
         kernels().to_lanes(w + int64_t(out) * c.patch() + int64_t(in) * taps, c.patch(), lanes, channels, taps, c.unit,
                            held);
-        if (form) winograd_pack(form, held, int64_t(channels) * kBlock, in, c.ic, out / kBlock, blocks_of(c.oc), first);
+        if (transforms)
+            winograd_pack(form, held, int64_t(channels) * kBlock, in, c.ic, out / kBlock, blocks_of(c.oc), first);
     });
 }
 
 void conv2d_pack_transposed(Threads& threads, const Conv2d& c, const float* w, float* packed) {
     const int taps = c.kh * c.kw;
     const WinogradForm form = winograd_vjp_x_form(c);
+    const bool transforms = form && !winograd_vjp_x_keeps_taps(c);
     if (!form && suits_digits(c)) return digit_pack_transposed(threads, c, w, packed);
     threads.each(int64_t(blocks_of(c.ic)) * blocks_of(c.oc), [&](int64_t task, int) {
         const int out = int(task / blocks_of(c.oc)) * kBlock, in = int(task % blocks_of(c.oc)) * kBlock;
         const int channels = std::min(kBlock, c.oc - in), lanes = std::min(kBlock, c.ic - out);
         alignas(64) float winograd[kHeldFloats];
-        float* target =
-            form ? winograd : packed + (int64_t(out) * c.oc + int64_t(in) * kBlock) * taps;  // [taps][channels][16]
+        float* target = transforms
+                            ? winograd
+                            : packed + (int64_t(out) * c.oc + int64_t(in) * kBlock) * taps;  // [taps][channels][16]
         if (lanes < kBlock) std::fill_n(target, int64_t(taps) * channels * kBlock, 0.0f);
         for (int i = 0; i < channels; ++i) {
             const float* source = w + (int64_t(in + i) * c.ic + out) * taps;
             for (int o = 0; o < lanes; ++o)
-                for (int t = 0; t < taps; ++t) target[(int64_t(t) * channels + i) * kBlock + o] = *source++;
+                for (int t = 0; t < taps; ++t)
+                    target[(int64_t(form ? taps - 1 - t : t) * channels + i) * kBlock + o] = *source++;
         }
-        const int64_t tap = int64_t(channels) * kBlock;
-        if (form)  // the taps backwards
-            winograd_pack(form, target + 8 * tap, -tap, in, c.oc, out / kBlock, blocks_of(c.ic), packed);
+        if (transforms)
+            winograd_pack(form, target, int64_t(channels) * kBlock, in, c.oc, out / kBlock, blocks_of(c.ic), packed);
     });
 }
 

@@ -50,7 +50,7 @@ void conv2d_vjp_x(Threads& threads, const Conv2d& c, const float* y_bar, const f
     conv.source[0] = {y_bar, w0, 0};
     conv.output[0] = {nullptr, epilogue, x_bar};
     if (const WinogradForm form = winograd_vjp_x_form(c))  // the convolution of y_bar with the weights turned round
-        winograd_conv(threads, form, form == kF2Transposed ? 0 : 2 - c.pad, conv);
+        winograd_conv(threads, form, form == kF2Transposed ? 0 : 2 - c.pad, winograd_vjp_x_keeps_taps(c), conv);
     else if (suits_digits(c))
         digit_conv(threads, c, conv);
     else

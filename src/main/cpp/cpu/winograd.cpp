@@ -1,6 +1,7 @@
 #include "winograd.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "digit_conv.h"
 #include "threads.h"
@@ -32,11 +33,20 @@ static_assert(2 * kPanel >= kDigitRing);
 const DigitLines kNothing = {nullptr, nullptr, 0, 0, nullptr, 0, 0};
 constexpr int64_t kFarWeights = 512 * 1024;  // floats; more of them are fetched a panel ahead
 
-bool has_digit_tiles(const TapConv& conv, WinogradForm form) {
+constexpr int kTaps = 9;
+// Of a batch. For so few tiles F(4, 3)'s weights, four floats for one, take longer to arrive than to be made of the taps; other forms' do not.
+constexpr int kMostTilesOfTaps = 16;
+constexpr int64_t kPartFloats = 72 * 1024;  // transformed weights that all tiles use before the next ones are made
+
+bool has_digit_tiles(WinogradForm form, const Planes& in, const Planes& out) {
     const int outputs = kWinogradTiles[form].outputs;
-    const int64_t channels = conv.in.channels, tiles = ceil_div(conv.out.h, outputs) * ceil_div(conv.out.w, outputs);
+    const int64_t channels = in.channels, tiles = ceil_div(out.h, outputs) * ceil_div(out.w, outputs);
     return kernels().multiply_digits && (form == kF2 || form == kF4) && channels % (2 * kBlock) == 0 &&
-           conv.out.channels % (2 * kBlock) == 0 && channels >= kDigitChannels && channels * tiles >= kDigitImage;
+           out.channels % (2 * kBlock) == 0 && channels >= kDigitChannels && channels * tiles >= kDigitImage;
+}
+
+int64_t transformed_floats(WinogradForm form, const Planes& in, const Planes& out) {
+    return int64_t(elements_of(form)) * in.channels * out.blocks() * kBlock;
 }
 
 // How the work is cut: rows of tiles, by output blocks. None of it shows in the bits.
@@ -51,9 +61,9 @@ Cut cut_for(const TapConv& conv, WinogradForm form, const TileOrder& order, int 
     cut.units = conv.out.n * order.rows;
     const int64_t tile =
         int64_t(elements_of(form)) * kBlock * (conv.in.blocks() * inputs + conv.out.blocks() * conv.outputs);
-    const int64_t weights = int64_t(elements_of(form)) * conv.in.channels * conv.out.blocks() * kBlock * conv.sources;
+    const int64_t weights = transformed_floats(form, conv.in, conv.out) * conv.sources;
     const bool streams = weights > kCachedWeights;
-    const bool digits = has_digit_tiles(conv, form);
+    const bool digits = has_digit_tiles(form, conv.in, conv.out);
     const int least = digits ? (weights > kNearWeights ? kLeastDigitTiles : kLeastNearTiles)
                              : (streams ? kLeastStreamedTiles : kLeastTiles);
     const int64_t tiles = std::max<int64_t>(least, kTaskFloats / tile);
@@ -77,14 +87,15 @@ Cut cut_for(const TapConv& conv, WinogradForm form, const TileOrder& order, int 
 class Task {
 public:
     // after: the task that this thread is likely to take next.
-    Task(const TapConv& conv, WinogradForm form, int pad, const TileOrder& order, const Cut& cut, int64_t index,
-         int64_t after)
+    Task(const TapConv& conv, WinogradForm form, int pad, bool taps, const TileOrder& order, const Cut& cut,
+         int64_t index, int64_t after)
         : k_(kernels()),
           conv_(conv),
           form_(form),
           elements_(elements_of(form)),
           pad_(pad),
-          digits_(has_digit_tiles(conv, form)),
+          digits_(has_digit_tiles(form, conv.in, conv.out)),
+          taps_(taps),
           order_(order),
           x_(conv, &Source::x),
           w_(conv, &Source::w) {
@@ -94,8 +105,7 @@ public:
         last_block_ = std::min(conv.out.blocks(), first_block_ + cut.blocks);
         next_unit_ =
             after < int64_t(cut.tasks) * cut.block_tasks ? cut.first_unit(after / cut.block_tasks) : first_unit_;
-        weights_stay_ =
-            w_.count * elements_ * int64_t(conv.in.channels) * conv.out.blocks() * kBlock <= kStayingWeights;
+        weights_stay_ = w_.count * transformed_floats(form, conv.in, conv.out) <= kStayingWeights;
         order_.take(first_unit_, last_unit_);
         groups_ = int(ceil_div(order_.tiles(), kBlock));
         streams_ = digits_ && groups_ <= kStreamedGroups && steps() <= kPanelSteps;
@@ -110,19 +120,20 @@ public:
         q_floats_ = q_element_ * elements_;
         left_ = digits_ ? groups_ * steps() * kDigitsStep : 0;
         const int left_elements = streams_ ? elements_ : 2;
+        const int64_t weights = taps_ ? elements_ * u_element() : 2 * kPanel;
         v_ = threads.scratch(
-            thread, size_t(x_.count * (v_floats_ + left_elements * left_) + conv_.outputs * q_floats_ + 2 * kPanel));
+            thread, size_t(x_.count * (v_floats_ + left_elements * left_) + conv_.outputs * q_floats_ + weights));
         q_ = v_ + x_.count * v_floats_;
         for (int i = 0; i < x_.count; ++i) transform_input(x_.of[i], v_ + i * v_floats_);
         if (streams_) {
             stream_digits();
         } else if (digits_) {
             multiply_digits();
+        } else if (taps_) {
+            multiply_taps();
         } else {
             for (int e = 0; e < elements_; ++e)
-                for (int s = 0; s < conv_.sources; ++s)
-                    multiply(e, s, v_ + x_.index[s] * v_floats_ + e * v_element_,
-                             q_ + conv_.source[s].output * q_floats_ + e * q_element_);
+                for (int s = 0; s < conv_.sources; ++s) multiply(e, s);
         }
         for (int o = 0; o < conv_.outputs; ++o) transform_output(conv_.output[o], q_ + o * q_floats_);
     }
@@ -144,49 +155,107 @@ private:
         return w + (int64_t(e) * conv_.out.blocks() + block) * conv_.in.channels * kBlock;
     }
 
-    // One element of the tiles that need it: a 1 x 1 convolution.
-    void multiply(int e, int s, const float* v, float* q) const {
-        const Range tiles = order_.tiles_of(e);
+    // One element of the tiles that need it, to some output blocks: a 1 x 1 convolution, but for its weights.
+    ConvTile tile_of(int e, int s, int block, int channel, int channels) const {
         static constexpr TapOffset kTap = {0, 0};
         static constexpr float kZeros[kMostTileBlocks * kBlock] = {};
+        const int64_t first = int64_t(order_.tiles_of(e).first) * kBlock;
         ConvTile tile{};
+        tile.x = v_ + x_.index[s] * v_floats_ + e * v_element_ + channel / kBlock * block_floats_ + first;
         tile.x_pixel = kBlock;
         tile.x_block = block_floats_;
-        tile.channels = conv_.in.channels;
-        tile.w_block = int64_t(conv_.in.channels) * kBlock;
+        tile.channels = channels;
         tile.w_taps = 1;
         tile.taps = &kTap;
         tile.tap_count = 1;
-        tile.start = conv_.begins(s) ? kZeros : nullptr;
+        tile.start = channel == 0 && conv_.begins(s) ? kZeros : nullptr;
         tile.slope = 1;
+        tile.y = q_ + conv_.source[s].output * q_floats_ + e * q_element_ + block * block_floats_ + first;
         tile.y_block = block_floats_;
         tile.y_pixel = kBlock;
+        return tile;
+    }
+    int calls(int e, int blocks) const { return int(ceil_div(order_.tiles_of(e).size(), k_.tile_pixels[blocks - 1])); }
+
+    // fetch: sets what each call fetches.
+    template <class Fetch>
+    void cover(int e, int blocks, ConvTile& tile, Fetch fetch) const {
+        each_share(order_.tiles_of(e).size(), k_.tile_pixels[blocks - 1], [&](int, int pixels) {
+            fetch();
+            k_.conv_tile[blocks - 1][pixels - 1](tile);
+            tile.x += pixels * kBlock;
+            tile.y += pixels * kBlock;
+        });
+    }
+
+    void multiply(int e, int s) const {
         each_share(last_block_ - first_block_, k_.tile_blocks, [&](int block, int blocks) {
+            ConvTile tile = tile_of(e, s, block, 0, conv_.in.channels);
             tile.w = weights(conv_.source[s].w, e, first_block_ + block);
-            tile.x = v + tiles.first * kBlock;
-            tile.y = q + block * block_floats_ + tiles.first * kBlock;
+            tile.w_block = int64_t(conv_.in.channels) * kBlock;
             // Fetched meanwhile: weights of the next blocks, or of the first ones of the next element; but outputs, where weights are near.
             const float* next_weights = tile.w + blocks * tile.w_block;
             const float* next_end = next_weights + (blocks - 1) * tile.w_block;
-            const int pixels_at_once = k_.tile_pixels[blocks - 1], calls = int(ceil_div(tiles.size(), pixels_at_once));
-            Ahead outputs = next_outputs(conv_.source[s].output, block, blocks, e, calls);
-            Ahead inputs = next_inputs(x_.of[x_.index[s]], e, block, calls);
-            each_share(tiles.size(), pixels_at_once, [&](int, int pixels) {
-                tile.next = weights_stay_ ? outputs.at : next_weights;
-                tile.ahead = inputs.at;
-                k_.conv_tile[blocks - 1][pixels - 1](tile);
-                tile.x += pixels * kBlock;
-                tile.y += pixels * kBlock;
-                outputs.at += outputs.step, inputs.at += inputs.step;
+            Ahead outputs = next_outputs(conv_.source[s].output, block, blocks, e, calls(e, blocks));
+            Ahead inputs = next_inputs(x_.of[x_.index[s]], e, block, calls(e, blocks));
+            cover(e, blocks, tile, [&] {
+                tile.next = weights_stay_ ? outputs.next() : next_weights;
+                tile.ahead = inputs.next();
                 next_weights = next_weights == next_end ? tile.w : next_weights + tile.w_block;
             });
         });
+    }
+
+    // Some channels of weights that are kept as taps, of one or two output blocks.
+    struct Part {
+        int block, blocks, w, channel, channels;
+    };
+    int channels_at_once() const { return int(kPartFloats / (elements_ * k_.tile_blocks * kBlock)) / kBlock * kBlock; }
+    int parts() const { return int(ceil_div(conv_.in.channels, channels_at_once())); }  // of a source's weights
+    Part part(int index) const {
+        const int block = index / parts() / w_.count * k_.tile_blocks, channel = index % parts() * channels_at_once();
+        return {block, std::min(k_.tile_blocks, last_block_ - first_block_ - block), index / parts() % w_.count,
+                channel, std::min(channels_at_once(), conv_.in.channels - channel)};
+    }
+    const float* taps_of(const Part& p, int block, int channel) const {
+        return w_.of[p.w] +
+               (int64_t(first_block_ + p.block + block) * conv_.in.channels + p.channel + channel) * kTaps * kBlock;
+    }
+    // The transformed ones, [element][block][channel][16]; odd, so that elements do not fall on the same cache lines.
+    int64_t u_element() const { return (k_.tile_blocks * channels_at_once() | 1) * kBlock; }
+
+    // Weights that are kept as taps are transformed a part at a time, which all tiles then use. Meanwhile the next part is fetched.
+    void multiply_taps() const {
+        float* u = q_ + conv_.outputs * q_floats_;
+        const int groups = int(ceil_div(last_block_ - first_block_, k_.tile_blocks)), all = groups * w_.count * parts();
+        for (int index = 0; index < all; ++index) {
+            const Part p = part(index), after = part(index + 1 < all ? index + 1 : 0);
+            for (int b = 0; b < p.blocks; ++b)
+                for (int c = 0; c < p.channels; c += kBlock) {
+                    const int some = std::min(kBlock, p.channels - c);
+                    k_.winograd_weights[form_](taps_of(p, b, c), int64_t(some) * kBlock, some,
+                                               u + (b * p.channels + c) * kBlock, u_element());
+                }
+            const int64_t block = int64_t(conv_.in.channels) * kTaps * kBlock;
+            for (int e = 0; e < elements_; ++e)
+                for (int s = 0; s < conv_.sources; ++s) {
+                    if (w_.index[s] != p.w) continue;
+                    ConvTile tile = tile_of(e, s, p.block, p.channel, p.channels);
+                    tile.w = u + e * u_element();
+                    tile.w_block = int64_t(p.channels) * kBlock;
+                    Ahead next = ahead(taps_of(after, 0, 0), block, after.blocks, after.channels * kTaps, e, elements_,
+                                       calls(e, p.blocks));
+                    Ahead inputs = next_inputs(x_.of[x_.index[s]], e, p.block, calls(e, p.blocks));
+                    cover(e, p.blocks, tile, [&] { tile.next = next.next(), tile.ahead = inputs.next(); });
+                }
+        }
     }
 
     // Where a call finds what it fetches, and how much further the next one does.
     struct Ahead {
         const float* at;
         int64_t step;  // floats
+        const float* next() { return std::exchange(at, at + step); }
     };
     // A part of the first lines of some planes.
     static Ahead ahead(const float* first, int64_t plane, int planes, int64_t lines, int part, int parts, int calls) {
@@ -365,6 +434,7 @@ private:
     const WinogradForm form_;
     const int elements_, pad_;
     const bool digits_;     // products on the matrix unit
+    const bool taps_;       // the weights are kept as taps
     bool streams_ = false;  // of the weights' digits
     TileOrder order_;
     const Distinct x_, w_;
@@ -399,6 +469,13 @@ WinogradForm cheapest(const Conv2d& c, double per_image) {
     return best;
 }
 
+bool keeps_taps(const Conv2d& c, const Planes& in, const Planes& out) {
+    if (winograd_form(c) != kF4 || c.most == 0 || has_digit_tiles(kF4, in, out)) return false;
+    const int outputs = kWinogradTiles[kF4].outputs;
+    return transformed_floats(kF4, in, out) > kCachedWeights &&
+           c.most * ceil_div(out.h, outputs) * ceil_div(out.w, outputs) <= kMostTilesOfTaps;
+}
+
 }  // namespace
 
 WinogradForm winograd_form(const Conv2d& c) {
@@ -413,9 +490,18 @@ WinogradForm winograd_vjp_w_form(const Conv2d& c) {
     return cheapest(c, kernels().multiply_digits ? 12 : 4);
 }
 
-int64_t winograd_floats(const Conv2d& c, WinogradForm form) {
-    return kBlock * (blocks_of(c.oc) + int64_t(elements_of(form)) *
-                                           std::max(int64_t(blocks_of(c.oc)) * c.ic, int64_t(blocks_of(c.ic)) * c.oc));
+bool winograd_keeps_taps(const Conv2d& c) {
+    return keeps_taps(c, Planes::of(1, c.ic, c.ih, c.iw), Planes::of(1, c.oc, c.oh, c.ow));
+}
+bool winograd_vjp_x_keeps_taps(const Conv2d& c) {
+    return keeps_taps(c, Planes::of(1, c.oc, c.oh, c.ow), Planes::of(1, c.ic, c.ih, c.iw));
+}
+
+int64_t winograd_floats(const Conv2d& c) {
+    const int64_t elements = elements_of(winograd_form(c));
+    const int64_t forward = (winograd_keeps_taps(c) ? kTaps : elements) * c.ic * blocks_of(c.oc),
+                  vjp_x = (winograd_vjp_x_keeps_taps(c) ? kTaps : elements) * c.oc * blocks_of(c.ic);
+    return kBlock * (blocks_of(c.oc) + std::max(forward, vjp_x));
 }
 
 void winograd_pack(WinogradForm form, const float* held, int64_t tap, int in, int in_channels, int out_block,
@@ -425,11 +511,11 @@ void winograd_pack(WinogradForm form, const float* held, int64_t tap, int in, in
                                      int64_t(out_blocks) * in_channels * kBlock);
 }
 
-void winograd_conv(Threads& threads, WinogradForm form, int pad, const TapConv& conv) {
-    const TileOrder order(form, conv.out.h, conv.out.w, has_digit_tiles(conv, form));
+void winograd_conv(Threads& threads, WinogradForm form, int pad, bool taps, const TapConv& conv) {
+    const TileOrder order(form, conv.out.h, conv.out.w, has_digit_tiles(form, conv.in, conv.out));
     const Cut cut = cut_for(conv, form, order, Distinct(conv, &Source::x).count, threads.count());
     threads.each(int64_t(cut.tasks) * cut.block_tasks, [&](int64_t task, int thread) {
-        Task(conv, form, pad, order, cut, task, task + threads.count()).run(threads, thread);
+        Task(conv, form, pad, taps, order, cut, task, task + threads.count()).run(threads, thread);
     });
 }
 

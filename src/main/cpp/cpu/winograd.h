@@ -63,16 +63,19 @@ private:
     int first_ = 0, units_ = 0, short_units_ = 0;
 };
 
-// Packed weights: [bias: out blocks * 16][element][out block][channels in][16 lanes of the out block], without the bias when transposed.
-int64_t winograd_floats(const Conv2d&, WinogradForm);
+// Packed weights: [bias: out blocks * 16][element][out block][channels in][16 lanes of the out block], without the bias when transposed. Or, where
+// that takes more time to be read than to be made again, the taps, backwards when transposed, as for a sum by taps.
+int64_t winograd_floats(const Conv2d&);
+bool winograd_keeps_taps(const Conv2d&);
+bool winograd_vjp_x_keeps_taps(const Conv2d&);
 
 // held [tap][channel][16], the weights of one input and one output block, to packed weights of in channels and out blocks. tap: floats from a
 // tap to the next.
 void winograd_pack(WinogradForm, const float* held, int64_t tap, int in, int in_channels, int out_block, int out_blocks,
                    float* u);
 
-// The convolution with its zero padding and 3 x 3 taps: sources, outputs and planes of conv; Source::w is packed as above.
-void winograd_conv(Threads&, WinogradForm, int pad, const TapConv& conv);
+// The convolution with its zero padding and 3 x 3 taps: sources, outputs and planes of conv; Source::w is packed as above, taps: as these.
+void winograd_conv(Threads&, WinogradForm, int pad, bool taps, const TapConv& conv);
 
 }  // namespace lqf::cpu
 #endif
