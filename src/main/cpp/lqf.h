@@ -185,9 +185,11 @@ LQF_API int32_t lqf_plan_vjp(lqf_plan* plan, lqf_vector* cotangent, lqf_vector* 
 /* out [P] = unit * delta, the displacement of the weights; zero for frozen layers. out is not delta. */
 LQF_API int32_t lqf_plan_displacement(lqf_plan* plan, lqf_vector* delta, lqf_vector* out);
 
-/* Sets n C rows of rows [.., length], from row on, to the Jacobian of every image by the parameters [first, first + length), which are
- * those of whole layers; zero for frozen ones. Walks back no further than to the first of them. */
-LQF_API int32_t lqf_plan_jacobian(lqf_plan* plan, lqf_vector* rows, int64_t row, int64_t first, int64_t length);
+/* Sets n classes rows of rows [.., length], from row on, to the Jacobian of every image's first so many outputs, at most C, by the
+ * parameters [first, first + length), which are those of whole layers; zero for frozen ones. Walks back no further than to the first of
+ * them. */
+LQF_API int32_t lqf_plan_jacobian(lqf_plan* plan, lqf_vector* rows, int64_t row, int64_t first, int64_t length,
+                                  int32_t classes);
 
 /* scores [n, C] = f(x; w0) + J delta for images [n, channels, height, width]; both are host memory. Same as forward + jvp. */
 LQF_API int32_t lqf_plan_predict(lqf_plan* plan, lqf_vector* delta, const float* images, int32_t n, float* scores);

@@ -694,13 +694,13 @@ void Plan::displacement(const float* delta, float* out) {
     }
 }
 
-void Plan::jacobian(float* rows, int64_t parameter, int64_t length) {
+void Plan::jacobian(float* rows, int64_t parameter, int64_t length, int classes) {
     auto wanted = [&](const Step& step) {
         return has_weights(step.node) && step.node.linearised && step.node.weight_offset >= parameter &&
                step.node.weight_offset < parameter + length;
     };
     const auto last = std::find_if(steps_.begin(), steps_.end(), wanted);
-    const int classes = this->classes(), batches = (images_ + micro_ - 1) / micro_;
+    const int batches = (images_ + micro_ - 1) / micro_;
     const int64_t walks = last == steps_.end() ? 0 : int64_t(classes) * batches;
     auto walk = [&](int c, int first) {
         // of the first image; the next is classes rows further
@@ -721,7 +721,7 @@ void Plan::jacobian(float* rows, int64_t parameter, int64_t length) {
                 walk(int(i / batches), int(i % batches) * micro_);
         };
         if (walks <= Replays::kMost * Replays::kMostWalks)
-            replay(kJacobian, nullptr, nullptr, rows, work, begin, parameter, length);
+            replay(kJacobian, nullptr, nullptr, rows, work, begin, parameter, length, classes);
         else  // no graph of so many would be kept until it is used again; their rows are 9 GB at least for ResNet-20's 272,000 parameters
             work();
     }
@@ -965,7 +965,8 @@ int32_t lqf_plan_displacement(lqf_plan* plan, lqf_vector* delta, lqf_vector* out
     });
 }
 
-int32_t lqf_plan_jacobian(lqf_plan* plan, lqf_vector* rows, int64_t row, int64_t first, int64_t length) {
+int32_t lqf_plan_jacobian(lqf_plan* plan, lqf_vector* rows, int64_t row, int64_t first, int64_t length,
+                          int32_t classes) {
     return with(plan, [&](Plan& p) {
         check_forward(p);
         check_no_batch_norm(p, "jacobian");
@@ -974,8 +975,9 @@ int32_t lqf_plan_jacobian(lqf_plan* plan, lqf_vector* rows, int64_t row, int64_t
         p.check_whole_layers(first, first + length);
         LQF_CHECK(row >= 0 && row <= (int64_t(1) << 40) / length, "row %lld of length %lld", (long long)row,
                   (long long)length);
-        check_vector(rows, &p.engine(), (row + int64_t(p.images()) * p.classes()) * length, "rows");
-        p.jacobian(rows->writable() + row * length, first, length);
+        LQF_CHECK(classes >= 1 && classes <= p.classes(), "%d classes of %d", classes, p.classes());
+        check_vector(rows, &p.engine(), (row + int64_t(p.images()) * classes) * length, "rows");
+        p.jacobian(rows->writable() + row * length, first, length, classes);
     });
 }
 

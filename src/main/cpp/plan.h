@@ -60,7 +60,7 @@ public:
     void jvp(const lqf_vector* delta, float* out);
     void vjp(const float* cotangent, float* gradient);
     void displacement(const float* delta, float* out);
-    void jacobian(float* rows, int64_t first, int64_t length);
+    void jacobian(float* rows, int64_t first, int64_t length, int classes);
     void check_whole_layers(int64_t begin, int64_t end) const;
     void predict(const lqf_vector* delta, const float* images, int n, float* scores);
     void predict_on_device(const lqf_vector* delta, const float* images, int n, float* scores);
@@ -108,9 +108,10 @@ private:
 
     const float* arrive(const float* images, int n);  // to the device
     void replay(Verb verb, const void* in0, const void* in1, const void* out, const std::function<void()>& work,
-                int64_t part = 0, int64_t first = 0, int64_t length = 0) {
-        replays_.run(engine_->queue.get(),
-                     {verb, images_, in0, in1, out, engine_->scratch.as<void>(), identity_, part, first, length}, work);
+                int64_t part = 0, int64_t first = 0, int64_t length = 0, int classes = 0) {
+        replays_.run(
+            engine_->queue.get(),
+            {verb, images_, in0, in1, out, engine_->scratch.as<void>(), identity_, part, first, length, classes}, work);
     }
     const float* to_pack(const lqf_vector* delta);  // null if it is packed
     void pack(const float* delta);

@@ -24,10 +24,11 @@ public:
         int64_t plan;
         int64_t part = 0;               // of work that is split
         int64_t first = 0, length = 0;  // of the parameters, where it is not about all
+        int classes = 0;                // likewise
         bool operator==(const Key& other) const {
             return verb == other.verb && n == other.n && in0 == other.in0 && in1 == other.in1 && out == other.out &&
                    scratch == other.scratch && plan == other.plan && part == other.part && first == other.first &&
-                   length == other.length;
+                   length == other.length && classes == other.classes;
         }
     };
 

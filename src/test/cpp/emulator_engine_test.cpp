@@ -115,7 +115,7 @@ struct EmulatedEngine {
         out = vector(Floats(kImages * kClasses));
         OK(lqf_plan_jvp(plan, delta, out));
         keep(out);
-        OK(lqf_plan_jacobian(plan, rows, 0, 0, network.parameters));
+        OK(lqf_plan_jacobian(plan, rows, 0, 0, network.parameters, kClasses));
         lqf_factors* factors = nullptr;
         OK(lqf_factors_create(plan, LQF_EXPAND, &factors));
         OK(lqf_factors_accumulate(factors, plan, 0, 0));
@@ -275,7 +275,7 @@ struct Loop {
             forward(*images, kMany);
             verbs();
         }
-        OK(lqf_plan_jacobian(plan, rows, 0, 0, e.network.parameters));
+        OK(lqf_plan_jacobian(plan, rows, 0, 0, e.network.parameters, kClasses));
         accumulate(plan);
         for (const Floats* images : {&b, &a}) {
             OK(lqf_plan_predict(plan, delta, images->data(), kMany, scores.data()));
@@ -354,7 +354,7 @@ TEST_CASE("what was done before is replayed: no launch from the host and no allo
             OK(lqf_plan_jvp(loop.plan, loop.delta, loop.out));
             OK(lqf_plan_vjp(loop.plan, loop.out, loop.gradient));
             OK(lqf_factors_precondition(loop.factors, loop.gradient, loop.step));
-            OK(lqf_plan_jacobian(loop.plan, loop.rows, 0, 0, loop.e.network.parameters));
+            OK(lqf_plan_jacobian(loop.plan, loop.rows, 0, 0, loop.e.network.parameters, kClasses));
             loop.accumulate(loop.plan);
         }
         for (int i = 0; i < 2; i++)
@@ -414,7 +414,7 @@ TEST_CASE("a Jacobian of more walks than a graph holds is several graphs" * doct
     auto rows = [](bool replayed) {
         Pixel p(kRows, 1, false);
         lqf_vector* rows = p.e.vector(Floats(size_t(kRows * p.e.network.parameters), NAN));
-        auto jacobian = [&] { OK(lqf_plan_jacobian(p.plan, rows, 0, 0, p.e.network.parameters)); };
+        auto jacobian = [&] { OK(lqf_plan_jacobian(p.plan, rows, 0, 0, p.e.network.parameters, kRows)); };
         jacobian();
         const Queue::Counts again = asked(p.e, jacobian);
         CHECK(again.graphs == (replayed ? 2 : 0));

@@ -92,7 +92,7 @@ TEST_CASE("jvp is the derivative of forward, vjp its adjoint, jacobian its rows"
               doctest::Approx(dot(Fixture::read(gradient, f.weights.size()), f.direction)).epsilon(1e-5));
 
         lqf_vector* rows = f.vector(std::vector<float>(5 * kClasses * f.weights.size()));
-        OK(lqf_plan_jacobian(plan, rows, 0, 0, int64_t(f.weights.size())));
+        OK(lqf_plan_jacobian(plan, rows, 0, 0, int64_t(f.weights.size()), kClasses));
         auto jacobian = Fixture::read(rows, 5 * kClasses * f.weights.size());
         for (size_t r = 0; r < change.size(); r++) {
             std::vector<float> row(jacobian.begin() + long(r * f.weights.size()),

@@ -96,7 +96,7 @@ std::vector<Floats> results(const lqf::Ops& ops) {
                *gradient = device.vector(Floats(parameters));
     OK(lqf_plan_vjp(plan, cotangent, gradient));
     lqf_vector* rows = device.vector(Floats(kImages * kClasses * parameters));
-    OK(lqf_plan_jacobian(plan, rows, 0, 0, int64_t(parameters)));
+    OK(lqf_plan_jacobian(plan, rows, 0, 0, int64_t(parameters), kClasses));
 
     for (int sharing : {LQF_EXPAND, LQF_REDUCE})
         for (int damping : {LQF_DAMPING_FACTORED, LQF_DAMPING_EXACT}) {

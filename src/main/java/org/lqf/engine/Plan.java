@@ -242,21 +242,16 @@ public final class Plan extends Handle {
    */
   public void jacobian(DeviceVector rows) {
     checkLength("rows", rows, checkForward() * (long) classes() * parameters());
-    jacobian(rows, 0, new Columns(0, Math.toIntExact(parameters())));
+    jacobian(rows, 0, new Columns(0, Math.toIntExact(parameters())), classes());
   }
 
   /** Parameters [first, first + length), those of some layers that follow one another. */
   public record Columns(int first, int length) {}
 
   /**
-   * The linearised layers from the last to the first, as many together as have no more than so many
+   * Linearised layers from the last to the first, as many together as have no more than so many
    * parameters, but at least one.
    */
-  public List<Columns> columns(long most) {
-    return columns(backbone, linearised.layers(), most);
-  }
-
-  /** The {@link #columns(long)} of a plan of the network. */
   public static List<Columns> columns(Backbone network, Set<String> linearised, long most) {
     List<Columns> columns = new ArrayList<>();
     List<ParameterBlock> blocks = network.blocks();
@@ -283,12 +278,15 @@ public final class Plan extends Handle {
    *
    * @param rows [at least row + n · classes, columns.length()]; n · classes of them, from row on,
    *     are overwritten
+   * @param classes of each image the first so many
    * @throws IllegalStateException if forward was not called
    */
-  public void jacobian(DeviceVector rows, long row, Columns columns) {
+  public void jacobian(DeviceVector rows, long row, Columns columns, int classes) {
     checkForward();
     call(
-        () -> Lqf.lqf_plan_jacobian(pointer, rows.pointer, row, columns.first, columns.length),
+        () ->
+            Lqf.lqf_plan_jacobian(
+                pointer, rows.pointer, row, columns.first, columns.length, classes),
         this,
         rows);
   }

@@ -9,6 +9,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -20,6 +21,8 @@ import java.util.Set;
  * come earlier, shapes fit, every node reaches the output, every parameter is finite.
  */
 public final class Backbone {
+
+  private static final double BALANCED = 0x1p-22; // of the weights: floats, and sums of them
 
   private final String name;
   private final InputSpec input;
@@ -177,6 +180,31 @@ public final class Backbone {
     System.arraycopy(bias, 0, parameters, weight.length, bias.length);
     Node head = new Node("head", new Layer.Linear(features, bias.length), "gap");
     return cut(List.of(head), classNames, parameters);
+  }
+
+  /**
+   * The linear layer that gives the outputs, if its weights sum to 0 over the classes but for
+   * rounding. Then so do the derivatives of the outputs by all other layers: those of one class
+   * follow from the others'. One-hot targets sum to 1, so every least-squares head is of this kind.
+   */
+  public Optional<ParameterBlock> balancedHead() {
+    if (!(nodes.get(nodes.size() - 1).layer() instanceof Layer.Linear linear)
+        || linear.outFeatures() < 2) {
+      return Optional.empty();
+    }
+    ParameterBlock head = blocks.get(blocks.size() - 1);
+    double squares = 0;
+    double squaresOfSums = 0;
+    for (int i = 0; i < head.in(); i++) {
+      double sum = 0;
+      for (int c = 0; c < head.out(); c++) {
+        double weight = w0[head.weightOffset() + c * head.in() + i];
+        sum += weight;
+        squares += weight * weight;
+      }
+      squaresOfSums += sum * sum;
+    }
+    return squaresOfSums <= BALANCED * BALANCED * squares ? Optional.of(head) : Optional.empty();
   }
 
   /** Keeps what the feature node needs, pools it as "gap", and appends a head that reads "gap". */

@@ -3,11 +3,16 @@ package org.lqf.solve;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
+import java.util.Set;
 import org.lqf.engine.DeviceVector;
 import org.lqf.engine.Engine;
 import org.lqf.engine.Plan;
 import org.lqf.engine.SymmetricMatrix;
+import org.lqf.model.Backbone;
+import org.lqf.model.ParameterBlock;
 
 /**
  * K = JJᵀ [N·C, N·C], the tangent kernel of the images with themselves, summed over parts of the
@@ -17,6 +22,10 @@ import org.lqf.engine.SymmetricMatrix;
  * <p>Where the rows of a single layer are too many, tiles of images take turns: the rows of two are
  * held, and those of every later one are computed anew to meet them. Parts depend on the network
  * and the number of images only, and no entry on the tiles.
+ *
+ * <p>Of a {@link Backbone#balancedHead} only the columns of the head itself need all classes: those
+ * of the other layers are computed for all classes but the last, whose entries are what the others
+ * sum to, negative.
  */
 public final class GramMatrix {
 
@@ -28,6 +37,17 @@ public final class GramMatrix {
 
   /** Images [n, channels, height, width] that are in the plan together; at is their first. */
   private record Piece(float[] images, int n, int at) {}
+
+  /**
+   * Columns of J that are taken together.
+   *
+   * @param classes whose rows are computed: all, or all but the last
+   */
+  record Part(Plan.Columns columns, int classes) {
+    int length() {
+      return columns.length();
+    }
+  }
 
   private GramMatrix() {}
 
@@ -72,7 +92,7 @@ public final class GramMatrix {
   public static SymmetricMatrix of(Engine engine, Plan plan, Samples samples, Progress progress)
       throws IOException {
     int side = side(samples.size(), plan.classes());
-    List<Plan.Columns> parts = plan.columns(most(side, plan.parameters()));
+    List<Part> parts = parts(plan.backbone(), plan.linearised().layers(), samples.size());
     int tile =
         parts.stream().mapToInt(part -> tile(part, samples.size(), plan)).min().orElseThrow();
     List<Piece> pieces = pieces(samples, Math.min(tile, plan.maxBatch()));
@@ -86,13 +106,32 @@ public final class GramMatrix {
     }
   }
 
+  /** All columns of J, those of which a class is left out first. */
+  static List<Part> parts(Backbone network, Set<String> linearised, long images) {
+    int classes = network.outputShape().channels();
+    long most = most(images * classes, network.parameters());
+    Optional<ParameterBlock> balanced = network.balancedHead();
+    Set<String> head = new LinkedHashSet<>(linearised);
+    Set<String> body = new LinkedHashSet<>(linearised);
+    balanced.ifPresent(block -> body.remove(block.node()));
+    head.removeAll(body);
+    List<Part> parts = new ArrayList<>();
+    for (Plan.Columns columns : Plan.columns(network, body, most)) {
+      parts.add(new Part(columns, balanced.isPresent() ? classes - 1 : classes));
+    }
+    for (Plan.Columns columns : Plan.columns(network, head, most)) {
+      parts.add(new Part(columns, classes));
+    }
+    return parts;
+  }
+
   /** Of the rows of J, by all layers that are taken together. */
   private static long partBytes(long side, long parameters) {
     return Math.min(ROWS_BYTES, 4 * side * parameters / LEAST_PARTS);
   }
 
   /** Parameters of layers that are taken together. */
-  static long most(long side, long parameters) {
+  private static long most(long side, long parameters) {
     return partBytes(side, parameters) / (4 * side);
   }
 
@@ -101,14 +140,14 @@ public final class GramMatrix {
     return Math.min(ROWS_BYTES, (HELD + 1L) * 4 * batch * classes * parameters);
   }
 
-  private static int tile(Plan.Columns part, int images, Plan plan) {
+  private static int tile(Part part, int images, Plan plan) {
     return (int) tile(part, images, plan.maxBatch(), plan.classes(), plan.parameters());
   }
 
   /** Images whose rows of a part are held together: all, or those of a tile. */
-  static long tile(Plan.Columns part, long images, int batch, int classes, long parameters) {
+  static long tile(Part part, long images, int batch, int classes, long parameters) {
     long most = rowsBytes(batch, classes, parameters);
-    long fit = most / (4L * classes * part.length());
+    long fit = most / (4L * part.classes() * part.length());
     return fit >= images ? images : Math.max(1, fit / (HELD + 1));
   }
 
@@ -148,18 +187,67 @@ public final class GramMatrix {
       this.progress = progress;
     }
 
-    void addAll(List<Plan.Columns> parts) {
-      double all = parts.stream().mapToDouble(Plan.Columns::length).sum();
+    void addAll(List<Part> parts) {
+      double all = parts.stream().mapToDouble(Part::length).sum();
       double before = 0;
-      for (Plan.Columns part : parts) {
+      boolean lacking = false;
+      for (Part part : parts) {
+        if (lacking && part.classes() == plan.classes()) {
+          addLastClass();
+          lacking = false;
+        }
         List<List<Piece>> tiles = tiles(part);
         makeRoom(parts, tiles.size());
         add(part, tiles, before / all, part.length() / all);
         before += part.length();
+        lacking |= part.classes() < plan.classes();
+      }
+      if (lacking) {
+        addLastClass();
       }
     }
 
-    private List<List<Piece>> tiles(Plan.Columns part) {
+    /**
+     * K of all classes from that of all but the last, which stands in its upper left corner: rows
+     * move down from there, so the last image goes first.
+     */
+    private void addLastClass() {
+      int classes = plan.classes();
+      int images = matrix.side() / classes;
+      int row = images * (classes - 1);
+      double[] all = new double[classes * matrix.side()];
+      for (int i = images - 1; i >= 0; i--) {
+        double[] some = matrix.read(i * (classes - 1), 0, classes - 1, row);
+        for (int j = 0; j < images; j++) {
+          spread(some, j * (classes - 1), row, all, j * classes, matrix.side(), classes - 1);
+        }
+        matrix.write(i * classes, 0, classes, matrix.side(), all);
+      }
+    }
+
+    /** A block [some, some], and another row and column that all rows and columns sum to 0 with. */
+    private static void spread(
+        double[] from, int block, int fromRow, double[] to, int at, int toRow, int some) {
+      int last = at + some * toRow;
+      Arrays.fill(to, last, last + some, 0);
+      double sum = 0; // in an order that the transposed block has, too
+      for (int c = 0; c < some; c++) {
+        double rowSum = 0;
+        for (int d = 0; d < some; d++) {
+          double value = from[block + c * fromRow + d];
+          to[at + c * toRow + d] = value;
+          to[last + d] -= value;
+          rowSum += value;
+          if (d <= c) {
+            sum += d == c ? value : value + from[block + d * fromRow + c];
+          }
+        }
+        to[at + c * toRow + some] = -rowSum;
+      }
+      to[last + some] = sum;
+    }
+
+    private List<List<Piece>> tiles(Part part) {
       int tile = tile(part, images(pieces), plan);
       List<List<Piece>> tiles = new ArrayList<>();
       int from = 0;
@@ -178,7 +266,7 @@ public final class GramMatrix {
     }
 
     /** Vectors for so many tiles, of the size of the largest among the parts that have so many. */
-    private void makeRoom(List<Plan.Columns> parts, int tiles) {
+    private void makeRoom(List<Part> parts, int tiles) {
       int count = Math.min(HELD + 1, tiles);
       if (rows.size() == count) {
         return;
@@ -190,7 +278,7 @@ public final class GramMatrix {
               .mapToLong(
                   part ->
                       (long) part.length()
-                          * plan.classes()
+                          * part.classes()
                           * tiles(part).stream().mapToInt(Sum::images).max().orElseThrow())
               .max()
               .orElseThrow();
@@ -199,7 +287,7 @@ public final class GramMatrix {
       }
     }
 
-    private void add(Plan.Columns part, List<List<Piece>> tiles, double before, double share) {
+    private void add(Part part, List<List<Piece>> tiles, double before, double share) {
       int pairs = tiles.size() * (tiles.size() + 1) / 2;
       int added = 0;
       for (int first = 0; first < tiles.size(); first += HELD) {
@@ -209,7 +297,7 @@ public final class GramMatrix {
           for (int i = first; i <= Math.min(j, first + HELD - 1); i++) {
             List<Piece> a = tiles.get(i);
             List<Piece> b = tiles.get(j);
-            int classes = plan.classes();
+            int classes = part.classes();
             matrix.addGram(
                 a.get(0).at * classes,
                 rows.get(i - first),
@@ -227,14 +315,14 @@ public final class GramMatrix {
     }
 
     /** target = rows of J of the tile, the columns of the part. */
-    private void jacobian(Plan.Columns part, List<Piece> tile, DeviceVector target) {
+    private void jacobian(Part part, List<Piece> tile, DeviceVector target) {
       for (Piece piece : tile) {
         if (piece.at != inPlan) {
           plan.forward(piece.images, piece.n);
           inPlan = piece.at;
         }
-        long row = (long) (piece.at - tile.get(0).at) * plan.classes();
-        plan.jacobian(target, row, part);
+        long row = (long) (piece.at - tile.get(0).at) * part.classes();
+        plan.jacobian(target, row, part.columns(), part.classes());
       }
     }
 

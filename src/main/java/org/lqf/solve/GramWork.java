@@ -37,25 +37,24 @@ public record GramWork(double network, double products) {
     long parameters = network.parameters();
     Map<String, Double> macs = Macs.byLayer(network);
     double forward = Macs.of(network);
-    List<Plan.Columns> parts =
-        Plan.columns(network, linearised, GramMatrix.most(images * classes, parameters));
+    List<GramMatrix.Part> parts = GramMatrix.parts(network, linearised, images);
     long piece = Math.min(images, batch);
-    for (Plan.Columns part : parts) {
+    for (GramMatrix.Part part : parts) {
       piece = Math.min(piece, GramMatrix.tile(part, images, batch, classes, parameters));
     }
     boolean once = piece == images; // a forward pass does for all walks back
     double walks = once ? images * forward : 0;
     double products = 0;
-    for (Plan.Columns part : parts) {
+    for (GramMatrix.Part part : parts) {
       long tile = GramMatrix.tile(part, images, batch, classes, parameters) / piece * piece;
       double tiles = Math.ceil((double) images / tile);
       double computed = 0; // tiles, those that are computed anew too
       for (int first = 0; first < tiles; first += GramMatrix.HELD) {
         computed += tiles - first;
       }
-      double row = back(network, macs, linearised, part) + WRITTEN * part.length();
-      walks += computed / tiles * images * (classes * row + (once ? 0 : forward));
-      products += products(images * classes, part.length(), tiles);
+      double row = back(network, macs, linearised, part.columns()) + WRITTEN * part.length();
+      walks += computed / tiles * images * (part.classes() * row + (once ? 0 : forward));
+      products += products(images * part.classes(), part.length(), tiles);
     }
     double factorisation = Math.pow((double) images * classes, 3) / 6;
     return new GramWork(walks + DOUBLE * factorisation, products);

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
@@ -79,9 +80,11 @@ final class Planner {
     classes = folder.classes().size();
     Backbone cut = sized.cutAtFeatures();
     int width = cut.outputShape().channels();
-    network =
-        sized.withHead(
-            new float[Math.multiplyExact(width, classes)], new float[classes], List.of());
+    float[] head = new float[Math.multiplyExact(width, classes)];
+    if (config.head() == Head.RANDOM) {
+      Arrays.fill(head, 1); // not balanced either: that costs more
+    }
+    network = sized.withHead(head, new float[classes], List.of());
     macs = Macs.of(network);
     layers = config.layers().of(network);
     part = SubsampledHessian.size(network, layers, images);

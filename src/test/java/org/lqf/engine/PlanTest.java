@@ -144,7 +144,7 @@ class PlanTest {
         for (int to : new int[] {from, blocks.size() - 1}) {
           int first = blocks.get(from).weightOffset();
           int length = blocks.get(to).end() - first;
-          plan.jacobian(rows.fill(7), 1, new Plan.Columns(first, length));
+          plan.jacobian(rows.fill(7), 1, new Plan.Columns(first, length), plan.classes());
           float[] part = rows.toArray();
           assertEquals(7, part[length - 1], "before the row that was asked for");
           for (int r = 0; r < N * plan.classes(); r++) {
@@ -160,7 +160,7 @@ class PlanTest {
       IllegalArgumentException e =
           assertThrows(
               IllegalArgumentException.class,
-              () -> plan.jacobian(rows, 0, new Plan.Columns(inside, inside)));
+              () -> plan.jacobian(rows, 0, new Plan.Columns(inside, inside), plan.classes()));
       assertTrue(e.getMessage().contains("take whole layers"), e::getMessage);
     }
   }

@@ -56,6 +56,19 @@ class GramWorkTest {
   }
 
   @Test
+  void aBalancedHeadSavesTheRowsOfAClass() {
+    for (int classes : new int[] {2, 10}) {
+      Backbone other = Resnets.cifar(8, 0.1f, classes, 1);
+      Backbone balanced = other.withHead(new float[64 * classes], new float[classes], List.of());
+      double saved = 1.0 / classes;
+      GramWork whole = GramWork.of(other, all(other), 200, 200);
+      GramWork less = GramWork.of(balanced, all(other), 200, 200);
+      assertEquals(1 - saved, less.network() / whole.network(), 0.25 * saved);
+      assertEquals((1 - saved) * (1 - saved), less.products() / whole.products(), 0.1);
+    }
+  }
+
+  @Test
   void rowsThatDoNotFitAreComputedAnewAndReadAnew() {
     GramWork together = GramWork.of(SMALL, all(SMALL), 64, 64);
     GramWork turns = GramWork.of(SMALL, all(SMALL), 64, 1); // has room for few rows

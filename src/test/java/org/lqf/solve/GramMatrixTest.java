@@ -1,0 +1,143 @@
+package org.lqf.solve;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.lqf.engine.DeviceVector;
+import org.lqf.engine.Engine;
+import org.lqf.engine.Goldens;
+import org.lqf.engine.Plan;
+import org.lqf.engine.SymmetricMatrix;
+import org.lqf.model.Backbone;
+import org.lqf.model.ParameterBlock;
+
+class GramMatrixTest {
+
+  private static final int IMAGES = 7;
+  private static final int CLASSES = 3;
+  private static final Samples SAMPLES =
+      ImageArray.unlabelled(
+          Arrays.copyOf(
+              GoldenProblem.FILE.get("images").floats(),
+              IMAGES * Goldens.kinds().input().shape().size()),
+          IMAGES,
+          CLASSES,
+          IMAGES);
+
+  /** With a head of random weights that sum to 0 over the classes, but for an offset to all. */
+  private static Backbone network(float offset) {
+    Backbone body = Goldens.kinds();
+    int features = body.cutAtFeatures().outputShape().channels();
+    float[] weights = new float[CLASSES * features];
+    Random random = new Random(3);
+    for (int i = 0; i < features; i++) {
+      double last = 0;
+      for (int c = 0; c < CLASSES; c++) {
+        double weight = c == CLASSES - 1 ? -last : random.nextGaussian();
+        weights[c * features + i] = (float) weight + offset;
+        last += weight;
+      }
+    }
+    return body.withHead(weights, new float[] {1, 2, 3}, List.of());
+  }
+
+  private static Set<String> layers(Backbone network, int from, int to) {
+    List<String> all = network.blocks().stream().map(ParameterBlock::node).toList();
+    return new LinkedHashSet<>(all.subList(from, to));
+  }
+
+  @ParameterizedTest
+  @MethodSource("org.lqf.engine.Devices#all")
+  void everyEntryIsTheProductOfTwoRowsOfJ(String device) throws IOException {
+    int side = IMAGES * CLASSES;
+    for (Backbone network : List.of(network(0), network(1e-3f))) {
+      int all = network.blocks().size();
+      for (Set<String> layers :
+          List.of(layers(network, 0, all), layers(network, 0, all - 1), layers(network, 1, all))) {
+        try (Engine engine = Engine.open(device, 2)) {
+          double[] expected = products(engine, network, layers);
+          double[] first = null;
+          for (int batch : new int[] {IMAGES, 2, 1}) {
+            try (Plan plan = engine.compile(network, layers, batch);
+                SymmetricMatrix matrix = GramMatrix.of(engine, plan, SAMPLES, Progress.NONE)) {
+              double[] k = matrix.toArray();
+              for (int i = 0; i < side; i++) {
+                for (int j = 0; j < side; j++) {
+                  double scale = Math.sqrt(expected[i * side + i] * expected[j * side + j]);
+                  assertEquals(expected[i * side + j], k[i * side + j], 4e-6 * scale);
+                  assertEquals(k[i * side + j], k[j * side + i], "the mirror image");
+                }
+              }
+              first = first == null ? k : first;
+              assertArrayEquals(first, k, "tiles of " + batch + " images");
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /** In double, of all rows of J in single precision. */
+  private static double[] products(Engine engine, Backbone network, Set<String> layers) {
+    int side = IMAGES * CLASSES;
+    int length = Math.toIntExact(network.parameters());
+    try (Plan plan = engine.compile(network, layers, IMAGES);
+        DeviceVector rows = engine.vector((long) side * length)) {
+      plan.forward(((ImageArray) SAMPLES).images(), IMAGES);
+      plan.jacobian(rows);
+      float[] j = rows.toArray();
+      double[] k = new double[side * side];
+      for (int a = 0; a < side; a++) {
+        for (int b = 0; b < side; b++) {
+          for (int p = 0; p < length; p++) {
+            k[a * side + b] += (double) j[a * length + p] * j[b * length + p];
+          }
+        }
+      }
+      return k;
+    }
+  }
+
+  @Test
+  void ofABalancedHeadOtherLayersAreComputedForAllClassesButOne() {
+    Backbone balanced = network(0);
+    Backbone other = network(1e-3f);
+    assertTrue(balanced.balancedHead().isPresent());
+    assertTrue(other.balancedHead().isEmpty());
+    int all = balanced.blocks().size();
+    assertEquals(List.of(CLASSES - 1, CLASSES), classes(balanced, layers(balanced, 0, all)));
+    assertEquals(List.of(CLASSES - 1), classes(balanced, layers(balanced, 0, all - 1)));
+    assertEquals(List.of(CLASSES), classes(balanced, layers(balanced, all - 1, all)));
+    assertEquals(List.of(CLASSES), classes(other, layers(other, 0, all)));
+  }
+
+  /** Of each part whose layers are taken together, without repetitions. */
+  private static List<Integer> classes(Backbone network, Set<String> layers) {
+    return GramMatrix.parts(network, layers, IMAGES).stream()
+        .map(GramMatrix.Part::classes)
+        .distinct()
+        .toList();
+  }
+
+  @Test
+  void oneClassHasNoOtherThatItFollowsFrom() {
+    Backbone body = Goldens.kinds();
+    int features = body.cutAtFeatures().outputShape().channels();
+    assertTrue(
+        body.withHead(new float[features], new float[1], List.of()).balancedHead().isEmpty());
+    float[] two = new float[2 * features];
+    IntStream.range(0, features).forEach(i -> two[features + i] = -(two[i] = i));
+    assertTrue(body.withHead(two, new float[2], List.of()).balancedHead().isPresent());
+  }
+}
