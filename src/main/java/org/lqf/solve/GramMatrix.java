@@ -92,7 +92,8 @@ public final class GramMatrix {
   public static SymmetricMatrix of(Engine engine, Plan plan, Samples samples, Progress progress)
       throws IOException {
     int side = side(samples.size(), plan.classes());
-    List<Part> parts = parts(plan.backbone(), plan.linearised().layers(), samples.size());
+    long most = most(side, plan.parameters());
+    List<Part> parts = parts(plan.backbone(), plan.linearised().layers(), most);
     int tile =
         parts.stream().mapToInt(part -> tile(part, samples.size(), plan)).min().orElseThrow();
     List<Piece> pieces = pieces(samples, Math.min(tile, plan.maxBatch()));
@@ -106,10 +107,13 @@ public final class GramMatrix {
     }
   }
 
-  /** All columns of J, those of which a class is left out first. */
-  static List<Part> parts(Backbone network, Set<String> linearised, long images) {
+  /**
+   * All columns of J, those of which a class is left out first.
+   *
+   * @param most parameters that are taken together
+   */
+  static List<Part> parts(Backbone network, Set<String> linearised, long most) {
     int classes = network.outputShape().channels();
-    long most = most(images * classes, network.parameters());
     Optional<ParameterBlock> balanced = network.balancedHead();
     Set<String> head = new LinkedHashSet<>(linearised);
     Set<String> body = new LinkedHashSet<>(linearised);
@@ -131,7 +135,7 @@ public final class GramMatrix {
   }
 
   /** Parameters of layers that are taken together. */
-  private static long most(long side, long parameters) {
+  static long most(long side, long parameters) {
     return partBytes(side, parameters) / (4 * side);
   }
 
@@ -166,6 +170,31 @@ public final class GramMatrix {
           at[0] += n;
         });
     return pieces;
+  }
+
+  /**
+   * Sets a block [some + 1, some + 1] to one of [some, some] and the row and the column that the
+   * others sum to 0 with.
+   */
+  static void spread(
+      double[] from, int block, int fromRow, double[] to, int at, int toRow, int some) {
+    int last = at + some * toRow;
+    Arrays.fill(to, last, last + some, 0);
+    double sum = 0; // in an order that the transposed block has, too
+    for (int c = 0; c < some; c++) {
+      double rowSum = 0;
+      for (int d = 0; d < some; d++) {
+        double value = from[block + c * fromRow + d];
+        to[at + c * toRow + d] = value;
+        to[last + d] -= value;
+        rowSum += value;
+        if (d <= c) {
+          sum += d == c ? value : value + from[block + d * fromRow + c];
+        }
+      }
+      to[at + c * toRow + some] = -rowSum;
+    }
+    to[last + some] = sum;
   }
 
   /** K on its way. */
@@ -223,28 +252,6 @@ public final class GramMatrix {
         }
         matrix.write(i * classes, 0, classes, matrix.side(), all);
       }
-    }
-
-    /** A block [some, some], and another row and column that all rows and columns sum to 0 with. */
-    private static void spread(
-        double[] from, int block, int fromRow, double[] to, int at, int toRow, int some) {
-      int last = at + some * toRow;
-      Arrays.fill(to, last, last + some, 0);
-      double sum = 0; // in an order that the transposed block has, too
-      for (int c = 0; c < some; c++) {
-        double rowSum = 0;
-        for (int d = 0; d < some; d++) {
-          double value = from[block + c * fromRow + d];
-          to[at + c * toRow + d] = value;
-          to[last + d] -= value;
-          rowSum += value;
-          if (d <= c) {
-            sum += d == c ? value : value + from[block + d * fromRow + c];
-          }
-        }
-        to[at + c * toRow + some] = -rowSum;
-      }
-      to[last + some] = sum;
     }
 
     private List<List<Piece>> tiles(Part part) {

@@ -37,7 +37,8 @@ public record GramWork(double network, double products) {
     long parameters = network.parameters();
     Map<String, Double> macs = Macs.byLayer(network);
     double forward = Macs.of(network);
-    List<GramMatrix.Part> parts = GramMatrix.parts(network, linearised, images);
+    List<GramMatrix.Part> parts =
+        GramMatrix.parts(network, linearised, GramMatrix.most(images * classes, parameters));
     long piece = Math.min(images, batch);
     for (GramMatrix.Part part : parts) {
       piece = Math.min(piece, GramMatrix.tile(part, images, batch, classes, parameters));

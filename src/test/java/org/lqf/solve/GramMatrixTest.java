@@ -88,6 +88,51 @@ class GramMatrixTest {
     }
   }
 
+  @ParameterizedTest
+  @MethodSource("org.lqf.engine.Devices#all")
+  void aCrossGramIsABlockOfTheMatrix(String device) throws IOException {
+    int few = 3; // images x, the first of all
+    int side = IMAGES * CLASSES;
+    for (Backbone network : List.of(network(0), network(1e-3f))) {
+      Set<String> layers = layers(network, 0, network.blocks().size());
+      try (Engine engine = Engine.open(device, 2)) {
+        double[] expected = products(engine, network, layers);
+        double[] first = null;
+        for (int batch : new int[] {IMAGES, 2, 1}) {
+          try (Plan plan = engine.compile(network, layers, batch)) {
+            CrossGram kernel = new CrossGram(engine, plan, SAMPLES);
+            assertTrue(kernel.images() >= few);
+            double[] own = new double[few * CLASSES * CLASSES];
+            double[] cross = kernel.of(images(0, few), few, own);
+            for (int i = 0; i < few * CLASSES; i++) {
+              for (int j = 0; j < side; j++) {
+                double scale = Math.sqrt(expected[i * side + i] * expected[j * side + j]);
+                assertEquals(expected[i * side + j], cross[i * side + j], 4e-6 * scale);
+                if (i / CLASSES == j / CLASSES) {
+                  double block = own[i * CLASSES + j % CLASSES];
+                  assertEquals(expected[i * side + j], block, 4e-6 * scale);
+                }
+              }
+            }
+            double[] last = new double[CLASSES * CLASSES];
+            double[] alone = kernel.of(images(few - 1, few), 1, last);
+            assertArrayEquals(
+                Arrays.copyOfRange(cross, cross.length - alone.length, cross.length), alone);
+            assertArrayEquals(Arrays.copyOfRange(own, own.length - last.length, own.length), last);
+            first = first == null ? cross : first;
+            assertArrayEquals(first, cross, "batches of " + batch + " images");
+          }
+        }
+      }
+    }
+  }
+
+  private static float[] images(int from, int to) {
+    float[] all = ((ImageArray) SAMPLES).images();
+    int size = all.length / IMAGES;
+    return Arrays.copyOfRange(all, from * size, to * size);
+  }
+
   /** In double, of all rows of J in single precision. */
   private static double[] products(Engine engine, Backbone network, Set<String> layers) {
     int side = IMAGES * CLASSES;
@@ -124,7 +169,7 @@ class GramMatrixTest {
 
   /** Of each part whose layers are taken together, without repetitions. */
   private static List<Integer> classes(Backbone network, Set<String> layers) {
-    return GramMatrix.parts(network, layers, IMAGES).stream()
+    return GramMatrix.parts(network, layers, network.parameters()).stream()
         .map(GramMatrix.Part::classes)
         .distinct()
         .toList();
