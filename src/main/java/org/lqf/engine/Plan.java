@@ -4,6 +4,7 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import org.lqf.binding.Lqf;
@@ -38,6 +39,7 @@ public final class Plan extends Handle {
   private final int maxBatch;
   private final int imageSize;
   private volatile int images; // n, 0 before forward
+  private volatile boolean moved; // w0, from the backbone's
   private final AtomicLong forwards = new AtomicLong();
 
   Plan(LqfPlan plan, Backbone backbone, LayerUnits linearised, int maxBatch) {
@@ -345,7 +347,13 @@ public final class Plan extends Handle {
   public void setParameters(DeviceVector parameters) {
     checkParameters("parameters", parameters);
     forget();
+    moved = true;
     call(() -> Lqf.lqf_plan_set_parameters(pointer, parameters.pointer), this, parameters);
+  }
+
+  /** {@link Backbone#balancedHead}, but empty after {@link #setParameters}. */
+  public Optional<ParameterBlock> balancedHead() {
+    return moved ? Optional.empty() : backbone.balancedHead();
   }
 
   /** The steps with shapes and bytes, one a line. */

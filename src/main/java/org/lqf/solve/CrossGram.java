@@ -21,7 +21,7 @@ public final class CrossGram {
   private static final int USUAL = 64; // images x; parts are so large that there is room for them
   private static final long HELD_BYTES = 1L << 29; // of rows of J(x)
   private static final long PASSING_BYTES = 1L << 28; // of rows of J(X)
-  private static final long RESULT_BYTES = 1L << 28;
+  private static final long RESULT_BYTES = 1L << 27;
 
   private final Engine engine;
   private final Plan plan;
@@ -38,10 +38,9 @@ public final class CrossGram {
     this.plan = plan;
     this.many = many;
     long rows = 4L * plan.classes(); // bytes, of a parameter and an image
-    this.parts =
-        GramMatrix.parts(plan.backbone(), plan.linearised().layers(), HELD_BYTES / (rows * USUAL));
+    this.parts = GramMatrix.parts(plan, HELD_BYTES / (rows * USUAL));
     long longest = parts.stream().mapToLong(GramMatrix.Part::length).max().orElseThrow();
-    long results = 2L * plan.classes() * many.size(); // they are there twice, in double
+    long results = 2 * 2L * plan.classes() * many.size(); // in double, and for a while twice
     this.images = (int) Math.max(1, Math.min(HELD_BYTES / longest, RESULT_BYTES / results) / rows);
   }
 

@@ -92,8 +92,7 @@ public final class GramMatrix {
   public static SymmetricMatrix of(Engine engine, Plan plan, Samples samples, Progress progress)
       throws IOException {
     int side = side(samples.size(), plan.classes());
-    long most = most(side, plan.parameters());
-    List<Part> parts = parts(plan.backbone(), plan.linearised().layers(), most);
+    List<Part> parts = parts(plan, most(side, plan.parameters()));
     int tile =
         parts.stream().mapToInt(part -> tile(part, samples.size(), plan)).min().orElseThrow();
     List<Piece> pieces = pieces(samples, Math.min(tile, plan.maxBatch()));
@@ -110,11 +109,12 @@ public final class GramMatrix {
   /**
    * All columns of J, those of which a class is left out first.
    *
+   * @param balanced the network's {@link Backbone#balancedHead}
    * @param most parameters that are taken together
    */
-  static List<Part> parts(Backbone network, Set<String> linearised, long most) {
+  static List<Part> parts(
+      Backbone network, Set<String> linearised, Optional<ParameterBlock> balanced, long most) {
     int classes = network.outputShape().channels();
-    Optional<ParameterBlock> balanced = network.balancedHead();
     Set<String> head = new LinkedHashSet<>(linearised);
     Set<String> body = new LinkedHashSet<>(linearised);
     balanced.ifPresent(block -> body.remove(block.node()));
@@ -127,6 +127,10 @@ public final class GramMatrix {
       parts.add(new Part(columns, classes));
     }
     return parts;
+  }
+
+  static List<Part> parts(Plan plan, long most) {
+    return parts(plan.backbone(), plan.linearised().layers(), plan.balancedHead(), most);
   }
 
   /** Of the rows of J, by all layers that are taken together. */

@@ -38,7 +38,11 @@ public record GramWork(double network, double products) {
     Map<String, Double> macs = Macs.byLayer(network);
     double forward = Macs.of(network);
     List<GramMatrix.Part> parts =
-        GramMatrix.parts(network, linearised, GramMatrix.most(images * classes, parameters));
+        GramMatrix.parts(
+            network,
+            linearised,
+            network.balancedHead(),
+            GramMatrix.most(images * classes, parameters));
     long piece = Math.min(images, batch);
     for (GramMatrix.Part part : parts) {
       piece = Math.min(piece, GramMatrix.tile(part, images, batch, classes, parameters));

@@ -169,10 +169,28 @@ class GramMatrixTest {
 
   /** Of each part whose layers are taken together, without repetitions. */
   private static List<Integer> classes(Backbone network, Set<String> layers) {
-    return GramMatrix.parts(network, layers, network.parameters()).stream()
+    return GramMatrix.parts(network, layers, network.balancedHead(), network.parameters()).stream()
         .map(GramMatrix.Part::classes)
         .distinct()
         .toList();
+  }
+
+  @Test
+  void parametersThatWereMovedHaveAllRows() throws IOException {
+    Backbone other = network(1);
+    Set<String> layers = layers(other, 0, other.blocks().size());
+    try (Engine engine = Engine.open("cpu", 1);
+        Plan plan = engine.compile(network(0), layers, IMAGES);
+        DeviceVector parameters = engine.vector(other.w0())) {
+      plan.setParameters(parameters);
+      double[] expected = products(engine, other, layers);
+      try (SymmetricMatrix matrix = GramMatrix.of(engine, plan, SAMPLES, Progress.NONE)) {
+        double[] k = matrix.toArray();
+        for (int i = 0; i < k.length; i++) {
+          assertEquals(expected[i], k[i], 1e-5 * Math.abs(expected[i]) + 1e-3);
+        }
+      }
+    }
   }
 
   @Test
