@@ -54,7 +54,7 @@ public record RidgePath(List<Point> points) {
       }
       double[][] alphas = new double[mus.length][side];
       double[][] blocks = new double[mus.length][side * dual.classes()]; // G_ii(μ) [N, C, C]
-      double[] residual = dual.residual();
+      double[] alpha = dual.alpha(); // refined: its (K + μI)α is a better y − f0 for this K
       for (int row = 0; row < side; row += TILE) {
         int first = row;
         int count = Math.min(TILE, side - row);
@@ -62,8 +62,9 @@ public record RidgePath(List<Point> points) {
         double[] coordinates = new double[count];
         for (int j = 0; j < count; j++) {
           for (int k = 0; k < side; k++) {
-            coordinates[j] += vectors[j * side + k] * residual[k];
+            coordinates[j] += vectors[j * side + k] * alpha[k];
           }
+          coordinates[j] *= values[first + j] + dual.mu();
         }
         IntStream.range(0, mus.length)
             .parallel()
