@@ -8,8 +8,9 @@ namespace lqf {
 
 namespace {
 
-constexpr int64_t kLine = 16;              // floats: every buffer starts on a 64-byte line
-constexpr int64_t kCacheFloats = 2 << 20;  // a micro-batch of the widest value should fit: 8 MB
+constexpr int64_t kLine = 16;                // floats: every buffer starts on a 64-byte line
+constexpr int64_t kCacheFloats = 2 << 20;    // a micro-batch of the widest value should fit: 8 MB
+constexpr int64_t kDeviceFloats = 64 << 20;  // likewise on a device, which only its memory bounds: 256 MB
 constexpr int kMinMicro = 16, kMaxMicro = 64;
 // Of networks whose packed weights every thread can fetch again for a few images: the widest value of a strip, 256 kB.
 constexpr int64_t kStripFloats = 64 << 10, kStripWeights = 1 << 20;
@@ -96,7 +97,7 @@ Plan::Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, c
     int64_t widest = 1;
     for (const Value& value : values_)
         if (value.live) widest = std::max(widest, value.floats);
-    micro_ = std::min(max_batch, int(std::clamp<int64_t>(kCacheFloats / widest, kMinMicro, kMaxMicro)));
+    micro_ = std::min(max_batch, micro_for(widest, max_batch));
     if (statistics_floats() > 0) {
         micro_ = max_batch;
     } else if (const int strip = strip_for(widest)) {
@@ -104,6 +105,14 @@ Plan::Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, c
     }
     place_buffers();
     set_parameters(parameters);
+}
+
+// A processor keeps a micro-batch in its cache; a device needs as many images as fill it.
+int Plan::micro_for(int64_t widest, int max_batch) const {
+    if (!engine_->queue) return int(std::clamp<int64_t>(kCacheFloats / widest, kMinMicro, kMaxMicro));
+    const int most = int(std::clamp<int64_t>(kDeviceFloats / widest, kMinMicro, kMaxMicro)),
+              parts = (max_batch + most - 1) / most;
+    return (max_batch + parts - 1) / parts;
 }
 
 int Plan::strip_for(int64_t widest) const {

@@ -95,6 +95,7 @@ public:
     std::string describe() const;
 
 private:
+    int micro_for(int64_t widest, int max_batch) const;
     int strip_for(int64_t widest) const;
     void check_node(const lqf_node& node, int index) const;
     Step step_of(const lqf_node& node, int index, const std::string& name);

@@ -1,4 +1,5 @@
 // The device and its table of ops.
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -71,6 +72,17 @@ Device& device() {
     static Device& instance = *new Device;
     return instance;
 }
+
+}  // namespace
+
+int multiprocessors() { return device().properties.multiProcessorCount; }
+
+size_t scratch_for_sums() {
+    constexpr size_t kLeast = size_t(64) << 20, kMost = size_t(512) << 20;
+    return std::min(std::max(device().properties.totalGlobalMem / 16, kLeast), kMost);
+}
+
+namespace {
 
 const char* describe() { return device().description.c_str(); }
 

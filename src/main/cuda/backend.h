@@ -13,6 +13,9 @@ namespace lqf::gpu {
 
 // ---- the device
 
+int multiprocessors();
+size_t scratch_for_sums();  // bytes that an op may keep sums in, which it adds up once it has no room for more
+
 cudaStream_t stream();  // in which this thread's ops run, in the order of their calls
 
 // Waits until everything queued so far is done.

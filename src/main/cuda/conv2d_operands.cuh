@@ -16,6 +16,16 @@ struct ConvOperands {
     Epilogue epilogue;          // of y; or of y_dot where there is no y
     const float* residual_dot;  // of y_dot where there is a y, whose sign is then its mask
     float *y, *y_dot;
+
+    // Of the images from some offset of the sources, and of what is made, on.
+    ConvOperands from(int64_t source, int64_t target) const {
+        auto moved = [](auto* at, int64_t by) { return at ? at + by : at; };
+        ConvOperands p = *this;
+        p.x = moved(x, source), p.x_dot = moved(x_dot, source);
+        p.y = moved(y, target), p.y_dot = moved(y_dot, target), p.residual_dot = moved(residual_dot, target);
+        p.epilogue.residual = moved(epilogue.residual, target), p.epilogue.mask = moved(epilogue.mask, target);
+        return p;
+    }
 };
 
 // The tiled products of one precision: conv2d_tile.cuh, each in a file of its own so that they compile side by side.
@@ -64,16 +74,16 @@ __device__ __forceinline__ void store_floats(float* p, const Floats<kCount>& v) 
 }
 
 template <int kCount>
+__device__ __forceinline__ Floats<kCount> operator+(Floats<kCount> a, const Floats<kCount>& b) {
+    for (int i = 0; i < kCount; i++) a.at[i] += b.at[i];
+    return a;
+}
+
+template <int kCount>
 __device__ __forceinline__ Floats<kCount> completed(Floats<kCount> sum, const float* bias, const float* residual,
                                                     int64_t at, int channel) {
-    if (bias) {
-        const Floats<kCount> b = load_floats<kCount>(bias + channel);
-        for (int i = 0; i < kCount; i++) sum.at[i] += b.at[i];
-    }
-    if (residual) {
-        const Floats<kCount> r = load_floats<kCount>(residual + at);
-        for (int i = 0; i < kCount; i++) sum.at[i] += r.at[i];
-    }
+    if (bias) sum = sum + load_floats<kCount>(bias + channel);
+    if (residual) sum = sum + load_floats<kCount>(residual + at);
     return sum;
 }
 

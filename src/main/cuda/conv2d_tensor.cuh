@@ -9,14 +9,28 @@ namespace lqf::gpu::tile {
 
 constexpr int kBlockThreads = 256;
 
+// Which tile a block makes: kWide where there are enough of them to fill the device, the next ones where not; of few channels the narrow ones,
+// in fp32. All add up in the same order.
+enum class Tile { kWide, kMiddle, kSmall, kNarrow32, kNarrow16 };
+
 // kSources: x and w0, and where there is a tangent x_dot and delta; kPackets: of a stage, for every pixel and filter; kBlocks: of channels in
-// a packet; kStages: in shared memory, 60 KB at most.
-template <Precision kPrecision, bool kPrimal, bool kTangent>
+// a packet; kStages: in shared memory, 60 KB at most. A thread makes kRows pixels of kQuads quads of channels, a warp on tensor cores kRows
+// pieces of 16 pixels.
+template <Precision kPrecision, bool kPrimal, bool kTangent, Tile kTile>
 struct Shape {
     static constexpr bool kIsFp32 = kPrecision == Precision::kFp32, kIsBf16 = kPrecision == Precision::kBf16;
-    static constexpr bool kBoth = kPrimal && kTangent;
-    static constexpr int kSources = kTangent ? 2 : 1, kPixels = kIsFp32 && kBoth ? 128 : 256, kFilters = 64;
-    static constexpr int kPackets = kIsFp32 && (kBoth || !kTangent) ? 4 : 2, kBlocks = kIsBf16 ? 2 : 1;
+    static constexpr bool kBoth = kPrimal && kTangent, kIsSmall = kTile == Tile::kSmall;
+    static constexpr int kSources = kTangent ? 2 : 1;
+    static constexpr int kFilters = kTile == Tile::kNarrow16 ? 16 : kTile == Tile::kNarrow32 ? 32 : 64;
+    static constexpr int kQuads = kTile == Tile::kWide && !kBoth ? 2 : 1;
+    static constexpr int kColumns = kFilters / (kQuads * kBlock);  // of threads
+    static constexpr bool kIsShort = kIsSmall || kTile == Tile::kNarrow16 || (kTile == Tile::kNarrow32 && kBoth);
+    static constexpr int kRows = kIsFp32 ? (kIsShort ? 4 : 8) : kIsSmall ? 2 : 4;
+    static constexpr int kPixels = kIsFp32 ? kBlockThreads / kColumns * kRows : 64 * kRows;
+    static constexpr double kCost = kIsSmall                 ? (kBoth || !kIsFp32 ? 1.5 : 1.8)
+                                    : kTile == Tile::kMiddle ? 1.2
+                                                             : 1;  // of a sum
+    static constexpr int kPackets = kIsFp32 && kSources * kPixels <= 256 ? 4 : 2, kBlocks = kIsBf16 ? 2 : 1;
     static constexpr int kStages = kPrecision == Precision::kTf32 ? 3 : 2;
 };
 
@@ -31,12 +45,13 @@ struct Shared {
     Stage<Shape> stages[Shape::kStages];
 };
 
-// 64 pixels x 32 channels a warp, in pieces of 16 x 8; lane = 4 g + t. The two packets of a stage are a piece's depth, 8 channels of tf32 or
+// 64 pixels (of a small tile 32) x 32 channels a warp, in pieces of 16 x 8; lane = 4 g + t. The two packets of a stage are a piece's depth, 8 channels of tf32 or
 // 16 of bf16: the same addresses.
-template <Precision kPrecision, bool kPrimal, bool kTangent>
+template <Precision kPrecision, bool kPrimal, bool kTangent, Tile kTile>
 class Tensor {
-    static constexpr int kRows = 4, kColumns = 4;  // pieces
-    using Stage = tile::Stage<Shape<kPrecision, kPrimal, kTangent>>;
+    using Shape = tile::Shape<kPrecision, kPrimal, kTangent, kTile>;
+    static constexpr int kRows = Shape::kRows, kColumns = 4;  // pieces
+    using Stage = tile::Stage<Shape>;
 
 public:
     __device__ void multiply(const Stage& stage) {
@@ -78,7 +93,7 @@ public:
 
 private:
     static __device__ int lane() { return int(threadIdx.x) % 32; }
-    static __device__ int row() { return int(threadIdx.x) / 32 % 4 * 64; }
+    static __device__ int row() { return int(threadIdx.x) / 32 % 4 * (16 * kRows); }
     static __device__ int column() { return int(threadIdx.x) / 128 * 32; }
 
     template <int kPixels>

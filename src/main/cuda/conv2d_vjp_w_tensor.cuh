@@ -10,10 +10,11 @@ namespace lqf::gpu::gradient {
 constexpr int kBlockThreads = 128;
 
 // A stage holds kPixels of kFilterQuads and kPatchQuads, and comes and is multiplied in kParts. kQuads: that 16 bytes of it hold.
-template <Precision kPrecision>
+// kTileFilters: quads, in fp32 fewer for layers of few channels.
+template <Precision kPrecision, int kTileFilters = 16>
 struct Shape {
     static constexpr bool kIsFp32 = kPrecision == Precision::kFp32, kIsBf16 = kPrecision == Precision::kBf16;
-    static constexpr int kPixels = 16, kFilterQuads = 16, kPatchQuads = kIsFp32 ? 32 : 64;
+    static constexpr int kPixels = 16, kFilterQuads = kTileFilters, kPatchQuads = kIsFp32 ? 32 : 64;
     static constexpr int kQuads = kIsBf16 ? 2 : 1, kParts = kIsFp32 ? 1 : 2;
     static constexpr int kStages = kPrecision == Precision::kTf32 ? 3 : 2;
 };
@@ -25,7 +26,7 @@ struct Stage {
     float x[Shape::kPixels][Shape::kPatchQuads / Shape::kQuads + 1][kBlock];
 };
 
-// One image's sums [oc][patch quads][4], where tiles put theirs.
+// One sum [oc][patch quads][4], where tiles put theirs.
 struct Sums {
     float* at;
     int filters, quads;

@@ -25,6 +25,10 @@ struct Position {
     int row, column;
 };
 __host__ __device__ inline Position position_of(int64_t index, int h, int w) {
+    if (index <= INT32_MAX) {  // a GPU divides 32 bits several times faster than 64
+        const int rows = int(index) / w;
+        return {rows / h, rows % h, int(index) - rows * w};
+    }
     const int64_t rows = index / w;
     return {rows / h, int(rows % h), int(index % w)};
 }

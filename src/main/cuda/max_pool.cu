@@ -42,24 +42,27 @@ __global__ void max_pool_jvp_kernel(Pool2d p, int64_t count, const float* x_dot,
     y_dot[i] = x_dot[(plane * p.ih * p.iw + argmax[i]) * kBlock + i % kBlock];
 }
 
-// One thread for one channel of one input pixel: the sum over the windows that chose it.
-__global__ void max_pool_vjp_kernel(Pool2d p, int64_t count, const float* y_bar, const int32_t* argmax, float* x_bar,
+// One thread for four channels of one input pixel: the sum over the windows that chose it.
+__global__ void max_pool_vjp_kernel(Pool2d p, int64_t inputs, const float* y_bar, const int32_t* argmax, float* x_bar,
                                     bool accumulate) {
     const int64_t i = global_thread();
-    if (i >= count) return;
-    const int lane = int(i % kBlock);
-    const Position at = position_of(i / kBlock, p.ih, p.iw);
-    const int pixel = at.row * p.iw + at.column;
-    float sum = 0;
-    for (int k = 0; k < p.kh; k++)
-        for (int l = 0; l < p.kw; l++) {
-            const int row = window_with(at.row, k, p.stride, p.pad, p.oh);
-            const int column = window_with(at.column, l, p.stride, p.pad, p.ow);
-            if (row < 0 || column < 0) continue;
-            const int64_t out = ((at.plane * p.oh + row) * p.ow + column) * kBlock + lane;
-            if (argmax[out] == pixel) sum += y_bar[out];
+    if (i >= inputs) return;
+    const Position at = position_of(i, p.ih, p.iw);
+    const unsigned pixel = unsigned(at.row * p.iw + at.column);
+    // windows with this pixel: from (first_row, first_column) back to where they end before it
+    const int first_row = min((at.row + p.pad) / p.stride, p.oh - 1);
+    const int first_column = min((at.column + p.pad) / p.stride, p.ow - 1);
+    float4 sum = zero4();
+    for (int row = first_row; row >= 0 && row * p.stride + p.kh > at.row + p.pad; row--)
+        for (int column = first_column; column >= 0 && column * p.stride + p.kw > at.column + p.pad; column--) {
+            const int64_t out = ((at.plane * p.oh + row) * p.ow + column) * kBlock;
+            const float4 u = ld4(y_bar + out), chosen = ld4(reinterpret_cast<const float*>(argmax) + out);
+            if (__float_as_uint(chosen.x) == pixel) sum.x += u.x;
+            if (__float_as_uint(chosen.y) == pixel) sum.y += u.y;
+            if (__float_as_uint(chosen.z) == pixel) sum.z += u.z;
+            if (__float_as_uint(chosen.w) == pixel) sum.w += u.w;
         }
-    x_bar[i] = accumulate ? x_bar[i] + sum : sum;
+    put4(x_bar + i * kBlock, sum, accumulate);
 }
 
 }  // namespace
@@ -75,8 +78,8 @@ void max_pool_jvp(Threads&, const Pool2d& p, const float* x_dot, const int32_t* 
 }
 
 void max_pool_vjp(Threads&, const Pool2d& p, const float* y_bar, const int32_t* argmax, float* x_bar, bool accumulate) {
-    const int64_t count = int64_t(p.n) * padded_channels(p.c) * p.ih * p.iw;
-    LQF_LAUNCH(max_pool_vjp_kernel, grid_of(count), dim3(kThreads), 0, stream(), p, count, y_bar, argmax, x_bar,
+    const int64_t inputs = int64_t(p.n) * blocks_of(p.c) * p.ih * p.iw;
+    LQF_LAUNCH(max_pool_vjp_kernel, grid_of(inputs), dim3(kThreads), 0, stream(), p, inputs, y_bar, argmax, x_bar,
                accumulate);
 }
 

@@ -10,8 +10,7 @@
 namespace lqf::gpu {
 namespace {
 
-constexpr int kQuads = kTile / kBlock;        // of a tile
-constexpr int64_t kPartialFloats = 16 << 20;  // of the partial tiles of some images: 64 MB
+constexpr int kQuads = kTile / kBlock;  // of a tile
 constexpr int kBlocksWanted = 256,
               kMinPart = 256;  // an image's positions are shared by enough blocks, but not too finely
 constexpr int kReduceThreads = 256;
@@ -196,7 +195,8 @@ __global__ void __launch_bounds__(kThreads)
 
 void second_moment(const Patches& patches, const float* x, double divisor, double* a, int64_t image_stride) {
     const Shape s(patches);
-    const int group = int(std::clamp<int64_t>(kPartialFloats / s.partial_floats(), 1, patches.n));
+    const int64_t fitting = int64_t(scratch_for_sums() / sizeof(float)) / s.partial_floats();
+    const int group = int(std::clamp<int64_t>(fitting, 1, patches.n));
     const Scratch scratch(size_t(group * s.partial_floats()) * sizeof(float));
     float* partial = scratch.at<float>(0);
     const auto pairs = unsigned(s.pairs());

@@ -162,7 +162,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
     std::snprintf(properties->name, sizeof properties->name, "emulated %s", card().name);
     properties->major = card().major;
     properties->minor = card().minor;
-    properties->multiProcessorCount = 1;
+    properties->multiProcessorCount = 2;
     properties->totalGlobalMem = capacity();
     properties->sharedMemPerBlockOptin = shared_bytes_limit();
     return cudaSuccess;

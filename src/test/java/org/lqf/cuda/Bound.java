@@ -68,8 +68,14 @@ record Bound(
   private static final Map<String, Integer> BYTES =
       Map.of("LDG.128", 16, "LDG.64", 8, "LDG.32", 4, "LDGSTS.128", 16);
 
-  /** Of the loop with most arithmetic; empty if there is none to speak of. */
+  /**
+   * Of the loop with most arithmetic; empty if there is none to speak of, and for the tiles of a
+   * convolution that are made where wide ones would leave multiprocessors idle.
+   */
   static Optional<Bound> of(Built built, Card card) {
+    if (built.label().contains("conv2d_kernel<") && !built.label().endsWith(",wide>")) {
+      return Optional.empty();
+    }
     Optional<Cubin.Code> step = step(built);
     return step.map(s -> of(built.label(), s, card));
   }

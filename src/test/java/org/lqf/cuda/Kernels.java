@@ -17,13 +17,19 @@ final class Kernels {
 
   private static final Pattern LITERAL =
       Pattern.compile("L(b|i|NS[0-9_]*[0-9]+[A-Za-z]+E)([0-9]+)E");
-  private static final List<String> PRECISIONS =
-      List.of("fp32", "tf32", "bf16"); // of enum Precision
+
+  /** The enumerators of template arguments, by the name of their enum. */
+  private static final Map<String, List<String>> ENUMERATORS =
+      Map.of(
+          "Precision",
+          List.of("fp32", "tf32", "bf16"),
+          "Tile",
+          List.of("wide", "middle", "small", "narrow32", "narrow16"));
 
   /**
    * A kernel for one architecture.
    *
-   * @param label file, name and template arguments: {@code conv2d/conv2d_kernel<fp32,1,1,0>}
+   * @param label file, name and template arguments: {@code conv2d/conv2d_kernel<fp32,1,1,0,wide>}
    * @param threads of a block, 0 if no test launched it
    * @param sharedBytes that its launch asks for
    */
@@ -90,9 +96,14 @@ final class Kernels {
     List<String> arguments = new ArrayList<>();
     Matcher literal = LITERAL.matcher(mangled).region(at + 1, mangled.length());
     while (literal.lookingAt()) {
-      boolean isPrecision = literal.group(1).contains("Precision");
+      String type = literal.group(1);
       String number = literal.group(2);
-      arguments.add(isPrecision ? PRECISIONS.get(Integer.parseInt(number)) : number);
+      arguments.add(
+          ENUMERATORS.entrySet().stream()
+              .filter(e -> type.contains(e.getKey()))
+              .map(e -> e.getValue().get(Integer.parseInt(number)))
+              .findFirst()
+              .orElse(number));
       literal.region(literal.end(), mangled.length());
     }
     return name + "<" + String.join(",", arguments) + ">";
