@@ -45,8 +45,8 @@ struct Shared {
     Stage<Shape> stages[Shape::kStages];
 };
 
-// 64 pixels (of a small tile 32) x 32 channels a warp, in pieces of 16 x 8; lane = 4 g + t. The two packets of a stage are a piece's depth, 8 channels of tf32 or
-// 16 of bf16: the same addresses.
+// 64 pixels (of a small tile 32) x 32 channels a warp, in pieces of 16 x 8; lane = 4 g + t. The two packets of a stage are a piece's depth, 8
+// channels of tf32 or 16 of bf16: the same addresses.
 template <Precision kPrecision, bool kPrimal, bool kTangent, Tile kTile>
 class Tensor {
     using Shape = tile::Shape<kPrecision, kPrimal, kTangent, kTile>;

@@ -3,12 +3,13 @@
 //   sum[m, o] = sum_k source[m, k] w[k, o]      m: target pixels of all images, o: output channels, k = (tap, channel)
 //
 // A block makes 256 pixels x 64 channels, of y and y_dot together in fp32 128 x 64; where that leaves multiprocessors idle, or of few channels,
-// other tiles (Tile). Of a layer with few pixels an image the sum is cut into parts of fixed lengths, each made by a block of its own and added up
-// in order by add_parts_kernel: how many depends on the layer alone, so the bits do not depend on n or on the device's size. k goes by in packets of 16 bytes a pixel and a filter: four channels, in
-// bf16 eight. Some packets are a stage; while one is multiplied the next are on their way, zeros for padding. No patch matrix exists, no
-// division happens inside the loop. In shared memory both operands are [packet][row][16 bytes]: neighbouring lanes read neighbouring 16
-// bytes, and 8 rows are 128 bytes in a row, as ldmatrix wants them: no bank conflicts, no padding. The tangent shares the tiles of its
-// primal: y = x w0,  y_dot = x_dot w0 + x delta.
+// other tiles (Tile). Of a layer with few pixels an image the sum is cut into parts of fixed lengths, each made by a block of its own and added
+// up in order by add_parts_kernel: how many depends on the layer alone, so the bits depend neither on n nor on the device's size.
+//
+// k goes by in packets of 16 bytes a pixel and a filter: four channels, in bf16 eight. Some packets are a stage; while one is multiplied the
+// next are on their way, zeros for padding. No patch matrix exists, no division happens inside the loop. In shared memory both operands are
+// [packet][row][16 bytes]: neighbouring lanes read neighbouring 16 bytes, and 8 rows are 128 bytes in a row, as ldmatrix wants them: no bank
+// conflicts, no padding. The tangent shares the tiles of its primal: y = x w0,  y_dot = x_dot w0 + x delta.
 //
 //          arithmetic                     operands are rounded                                        copies
 //   fp32   FFMA, 64 sums a thread         not at all                                                  cp.async
@@ -206,8 +207,12 @@ template <bool kPrimal, bool kTangent, Tile kTile>
 class Fp32 {
     using Shape = tile::Shape<Precision::kFp32, kPrimal, kTangent, kTile>;
     static constexpr int kRows = Shape::kRows, kApart = Shape::kPixels / kRows, kQuads = Shape::kQuads;
-    static constexpr int kTogether =
-        Shape::kBoth ? 2 : 4;  // rows; so that nvcc's registers have the fewest bank conflicts
+    // Rows: as many as give nvcc's registers the fewest bank conflicts; for the newest cards four would spill.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+    static constexpr int kTogether = 2;
+#else
+    static constexpr int kTogether = Shape::kBoth ? 2 : 4;
+#endif
 
 public:
     __device__ void multiply(const Stage<Shape>& stage) {
@@ -438,9 +443,6 @@ private:
     int filters_;
 };
 
-constexpr int64_t kMostSums =
-    16 << 20;  // floats of parts, 64 MB: of more images they are made one group after the other
-
 template <Precision kPrecision, bool kPrimal, bool kTangent, bool kBackward>
 void run(const Conv2d& c, const ConvOperands& p) {
     using Launch = tile::Launch<kPrecision, kPrimal, kTangent, kBackward>;
@@ -452,7 +454,8 @@ void run(const Conv2d& c, const ConvOperands& p) {
                                      std::to_string(c.patch() * c.oc) + " weights is too large; use a smaller batch");
     const int cut = Launch::parts_of(c);
     if (cut == 1) return Launch(c, p, Parts{1, 0}).run();
-    const int together = int(min(int64_t(c.n), max(int64_t(1), kMostSums / (cut * target * kResults))));
+    const int64_t fitting = int64_t(scratch_for_sums() / sizeof(float)) / (cut * target * kResults);
+    const int together = int(min(int64_t(c.n), max(int64_t(1), fitting)));
     const int64_t result = cut * target * together;
     const Scratch scratch(size_t(result * kResults) * sizeof(float));
     ConvOperands sums{};  // as they are: no bias, no residual, no slope

@@ -10,6 +10,7 @@ namespace lqf::gpu {
 namespace {
 
 constexpr int kBiasThreads = 128;
+constexpr int64_t kMostGridZ = 65535;  // blocks
 
 int precision_of(const Conv2d& c) { return is_linear(c) ? LQF_FP32 : c.precision; }  // linear: of one pixel
 
@@ -58,7 +59,7 @@ struct WarpSums {
 // One block for four channels of one image: a fixed tree over its pixels. sums [images][channels]
 __global__ void bias_kernel(Conv2d c, const float* y_bar, float* sums) {
     WarpSums& s = shared<WarpSums>();
-    const int pixels = c.oh * c.ow, block = int(blockIdx.x), image = int(blockIdx.y), thread = int(threadIdx.x);
+    const int pixels = c.oh * c.ow, image = int(blockIdx.x), block = int(blockIdx.y), thread = int(threadIdx.x);
     const float* plane = y_bar + (int64_t(image) * blocks_of(c.oc) + block) * pixels * kBlock;
     float4 sum = zero4();
     for (int pixel = thread; pixel < pixels; pixel += kBiasThreads) sum = sum + ld4(plane + int64_t(pixel) * kBlock);
@@ -86,7 +87,7 @@ __global__ void add_biases_kernel(Conv2d c, const float* sums, float* b_bar, int
 
 void bias_vjp(const Conv2d& c, const float* y_bar, float* b_bar, int64_t image_stride) {
     const Scratch sums(size_t(c.n) * size_t(padded_channels(c.oc)) * sizeof(float));
-    LQF_LAUNCH(bias_kernel, dim3(unsigned(blocks_of(c.oc)), unsigned(c.n)), dim3(kBiasThreads), sizeof(WarpSums),
+    LQF_LAUNCH(bias_kernel, dim3(unsigned(c.n), unsigned(blocks_of(c.oc))), dim3(kBiasThreads), sizeof(WarpSums),
                stream(), c, y_bar, sums.at<float>(0));
     LQF_LAUNCH(add_biases_kernel, grid_of(c.oc), dim3(kThreads), 0, stream(), c, sums.at<float>(0), b_bar,
                image_stride);
@@ -104,7 +105,8 @@ void conv2d_vjp_w(Threads&, const Conv2d& c, const float* x, const float* y_bar,
     const int64_t y_floats = int64_t(padded_channels(c.oc)) * c.oh * c.ow;
     const int parts = parts_of(c.oh * c.ow);
     const int64_t fitting = int64_t(scratch_for_sums() / sizeof(float)) / (parts * image_sums);
-    const int at_once = int(min(int64_t(c.n), max(int64_t(1), fitting)));
+    const int64_t launchable = kMostGridZ / parts;
+    const int at_once = int(min(min(int64_t(c.n), launchable), max(int64_t(1), fitting)));
     Scratch sums(size_t(at_once * parts * image_sums) * sizeof(float));
     for (int first = 0; first < c.n; first += at_once) {
         Conv2d part = c;

@@ -2,10 +2,10 @@
 //
 //   sum[o, q] = sum_t y_bar[t, o] patch[t, q]      t: output pixels of one image, o: output channels, q: quads of the patch (tap, channels)
 //
-// A block makes 64 output channels (in fp32, where there are fewer, 32 or 16) x 32 quads (128 components), on tensor cores x 64 quads. 16 pixels are a stage; while one is multiplied
-// the next are on their way, zeros for padding. Images of many pixels are cut into parts, of lengths that the layer alone decides, each made
-// by a block. In fp32, where the tiles alone fill the device, a block makes those of all images, one after the other, and adds each to
-// what w_bar held (kDirect): no sums in memory.
+// A block makes 64 output channels (in fp32, where there are fewer, 32 or 16) x 32 quads (128 components), on tensor cores x 64 quads. 16 pixels
+// are a stage; while one is multiplied the next are on their way, zeros for padding. Images of many pixels are cut into parts, of lengths that
+// the layer alone decides, each made by a block. In fp32, where the tiles alone fill the device, a block makes those of all images, one after
+// the other, and adds each to what w_bar held (kDirect): no sums in memory.
 //
 //          arithmetic                     operands are rounded                             copies
 //   fp32   FFMA, 8 x 8 sums a thread      not at all                                       cp.async
@@ -117,8 +117,8 @@ private:
     float4 passing_y_bar_[kFilters], passing_x_[kPartPatches];
 };
 
-// Up to 8 filters x 8 components a thread: filter quads f, f + 8, patch quads p, p + 16. Lanes 2k and 2k + 1 share the filters, lanes k and k + 2
-// the patches: see conv2d_tile.cuh.
+// Up to 8 filters x 8 components a thread: filter quads f, f + 8, patch quads p, p + 16. Lanes 2k and 2k + 1 share the filters, lanes k and
+// k + 2 the patches: see conv2d_tile.cuh.
 template <int kTileFilters>
 class Fp32 {
     using Shape = gradient::Shape<Precision::kFp32, kTileFilters>;
@@ -139,8 +139,7 @@ public:
 #pragma unroll
             for (int i = 0; i < kFilterQuads * kBlock; i++)
 #pragma unroll
-                for (int k = 0; k < kPatchQuads * kBlock;
-                     k++) {  // to and fro: a register that is read again need not be fetched
+                for (int k = 0; k < kPatchQuads * kBlock; k++) {  // to and fro: a register read again is not fetched
                     const int j = i % 2 ? kPatchQuads * kBlock - 1 - k : k;
                     sum_[i][j] = fmaf(u[i], v[j], sum_[i][j]);
                 }
@@ -186,7 +185,7 @@ struct Totals {
     using Fp32 = gradient::Fp32<16>;
     float at[Fp32::kQuads][kBlockThreads][kBlock];
 
-    // The caller's sums are unit times w_bar's.
+    // Adds unit times a block's sums.
     struct Adder {
         Totals& totals;
         float unit;
@@ -301,7 +300,7 @@ __global__ void __launch_bounds__(kBlockThreads, ImageSums<kPrecision, kTileFilt
     if constexpr (kDirect)
         s.totals.template move<true>(c, sums, first_filter * kBlock, first_patch);
     else
-        product.write(Sums{sums + (image * parts + part) * c.oc * quads * kBlock, c.oc, quads}, first_filter * kBlock,
+        product.write(Sums{sums + int64_t(blockIdx.z) * c.oc * quads * kBlock, c.oc, quads}, first_filter * kBlock,
                       first_patch);
 }
 

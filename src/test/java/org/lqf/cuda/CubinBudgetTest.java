@@ -248,7 +248,7 @@ class CubinBudgetTest {
   @Test
   void sharedMemoryLimitsNoConvolutionInFp32() throws IOException {
     for (String kernel :
-        List.of("conv2d/conv2d_kernel<fp32", "conv2d_vjp_w/image_sums_kernel<fp32,16,")) {
+        List.of("conv2d/conv2d_kernel<fp32", "conv2d_vjp_w/image_sums_kernel<fp32,16,0>")) {
       each(
           kernel,
           built -> {
