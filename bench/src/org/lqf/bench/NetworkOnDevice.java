@@ -24,7 +24,8 @@ import org.lqf.model.Resnets;
  * What a device takes for the verbs of whole networks: medians, host clock, until the device is
  * done. Images lie on the device but for {@code predict}, which takes them from the caller's memory
  * and brings the scores back. The results of each network are compared with those of the CPU first.
- * {@code bench/gpu} runs it, beside {@code bench/gpu-peers.py}, which does the same work by PyTorch.
+ * {@code bench/gpu} runs it, beside {@code bench/gpu-peers.py}, which does the same work by
+ * PyTorch.
  */
 public final class NetworkOnDevice {
 
