@@ -98,12 +98,13 @@ void bias_vjp(const Conv2d& c, const float* y_bar, float* b_bar, int64_t image_s
 void conv2d_vjp_w(Threads&, const Conv2d& c, const float* x, const float* y_bar, float* w_bar, float* b_bar,
                   int64_t image_stride) {
     bias_vjp(c, y_bar, b_bar, image_stride);
-    if (image_stride == 0 && precision_of(c) == LQF_FP32 && gradient::tiles_fill_device(c))
+    const int parts = parts_of(c.oh * c.ow);
+    // NOTE: the bits of the other way, for images that are not cut: no card's size shows.
+    if (image_stride == 0 && parts == 1 && precision_of(c) == LQF_FP32 && gradient::tiles_fill_device(c))
         return gradient::add_to_weights(c, x, y_bar, w_bar);
     const int64_t quads = int64_t(c.kh) * c.kw * blocks_of(c.ic), image_sums = int64_t(c.oc) * quads * kBlock;
     const int64_t x_floats = int64_t(padded_channels(c.ic)) * c.ih * c.iw;
     const int64_t y_floats = int64_t(padded_channels(c.oc)) * c.oh * c.ow;
-    const int parts = parts_of(c.oh * c.ow);
     const int64_t fitting = int64_t(scratch_for_sums() / sizeof(float)) / (parts * image_sums);
     const int64_t launchable = kMostGridZ / parts;
     const int at_once = int(min(min(int64_t(c.n), launchable), max(int64_t(1), fitting)));

@@ -107,13 +107,7 @@ public final class NetworkOnDevice {
         DeviceVector targets = engine.vector(normals((long) n * CLASSES, 1));
         DeviceVector residual = engine.vector((long) n * CLASSES);
         DeviceVector gradient = engine.vector(plan.parameters())) {
-      Work kept =
-          () -> {
-            plan.jvp(delta, residual);
-            plan.outputs(outputs);
-            residual.add(1, outputs).add(-1, targets).scale(1.0 / n);
-            plan.vjp(residual, gradient.set(delta).scale(RIDGE));
-          };
+      Work kept = () -> gradient(plan, delta, targets, outputs, residual, gradient);
       Work step =
           () -> {
             plan.forward(batch, n);
@@ -172,12 +166,23 @@ public final class NetworkOnDevice {
         DeviceVector wanted = cpu.vector(targets.toArray());
         DeviceVector gradient = cpu.vector(plan.parameters())) {
       plan.forward(images, n);
-      plan.jvp(given, residual);
-      plan.outputs(outputs);
-      residual.add(1, outputs).add(-1, wanted).scale(1.0 / n);
-      plan.vjp(residual, gradient.set(given).scale(RIDGE));
+      gradient(plan, given, wanted, outputs, residual, gradient);
       return gradient.toArray();
     }
+  }
+
+  /** Of the images of the last forward. */
+  private static void gradient(
+      Plan plan,
+      DeviceVector delta,
+      DeviceVector targets,
+      DeviceVector outputs,
+      DeviceVector residual,
+      DeviceVector gradient) {
+    plan.jvp(delta, residual);
+    plan.outputs(outputs);
+    residual.add(1, outputs).add(-1, targets).scale(1.0 / plan.images());
+    plan.vjp(residual, gradient.set(delta).scale(RIDGE));
   }
 
   private static double distance(float[] expected, DeviceVector actual) {
