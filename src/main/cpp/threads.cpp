@@ -1,5 +1,6 @@
 #include "threads.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <new>
@@ -30,6 +31,7 @@ bool soon(const Condition& condition) {
             if (condition()) return true;
             pause();
         }
+        std::this_thread::yield();
     }
     return false;
 }
@@ -56,21 +58,19 @@ void Threads::each(int64_t tasks, Call call) {
         for (int64_t task = 0; task < tasks; task++) call.run(call.work, task, inside_task ? current_thread_ : 0);
         return;
     }
-    {
-        std::lock_guard<std::mutex> lock(mutex_);
-        call_ = call;
-        tasks_ = tasks;
-        next_ = 0;
-        busy_ = int(workers_.size());
-        failure_ = nullptr;
-        generation_++;
-    }
-    wake_.notify_all();
+    call_ = call;
+    tasks_ = tasks;
+    failure_ = nullptr;
+    ahead_ = tasks;
+    left_ = tasks;  // publishes all of the above
+    wake_two();
     drain(0);
-    auto ended = [this] { return busy_ == 0; };
+    auto ended = [this] { return ahead_ == 0; };
     if (!soon(ended)) {
         std::unique_lock<std::mutex> lock(mutex_);
+        caller_asleep_ = true;
         done_.wait(lock, ended);
+        caller_asleep_ = false;
     }
     if (failure_) std::rethrow_exception(failure_);
 }
@@ -78,35 +78,51 @@ void Threads::each(int64_t tasks, Call call) {
 thread_local int Threads::current_thread_ = 0;
 
 void Threads::serve(int thread) {
-    int64_t seen = 0;
+    auto called = [this] { return stopping_ || left_ > 0; };
     for (;;) {
-        auto called = [&] { return stopping_ || generation_ != seen; };
         if (!soon(called)) {
             std::unique_lock<std::mutex> lock(mutex_);
+            asleep_++;
             wake_.wait(lock, called);
+            asleep_--;
+            lock.unlock();
+            wake_two();
         }
         if (stopping_) return;
-        seen = generation_;
         drain(thread);
-        if (--busy_ > 0) continue;
-        std::lock_guard<std::mutex> lock(mutex_);  // the caller is asleep, or looks before it sleeps
-        done_.notify_one();
+    }
+}
+
+void Threads::wake_two() {
+    for (int64_t most = std::min<int64_t>({2, left_ - 1, asleep_}); most > 0; most--) {
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+        }  // who counted itself asleep now waits, or has seen that tasks are left
+        wake_.notify_one();
     }
 }
 
 void Threads::drain(int thread) {
     inside_task = true;
     current_thread_ = thread;
-    for (int64_t task; (task = next_.fetch_add(1)) < tasks_;) {
+    int64_t ended = 0;
+    for (int64_t left = left_; left > 0;) {
+        if (!left_.compare_exchange_weak(left, left - 1)) continue;
         try {
-            call_.run(call_.work, task, thread);
+            call_.run(call_.work, tasks_ - left, thread);
         } catch (...) {
             std::lock_guard<std::mutex> lock(mutex_);
             if (!failure_) failure_ = std::current_exception();
         }
+        ended++;
+        left = left_;
     }
     inside_task = false;
     current_thread_ = 0;
+    if (ended > 0 && (ahead_ -= ended) == 0 && caller_asleep_) {
+        std::lock_guard<std::mutex> lock(mutex_);  // the caller is asleep, or looks before it sleeps
+        done_.notify_one();
+    }
 }
 
 float* Threads::scratch(int thread, size_t floats) {

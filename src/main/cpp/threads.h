@@ -1,6 +1,7 @@
 // A fixed team of threads that works off numbered tasks. Results must not depend on which thread takes which task.
 // A layer's ops follow one another within microseconds, which is less than it takes to wake a thread: who waits looks again for some
-// time before it sleeps.
+// time before it sleeps. A call waits for its tasks, not for the team: a thread that the system has not let run by then, or that sleeps,
+// has no part in it and holds nobody up. Each thread that wakes wakes two more while tasks are left.
 #ifndef LQF_THREADS_H
 #define LQF_THREADS_H
 
@@ -44,19 +45,20 @@ private:
     };
     void each(int64_t tasks, Call call);
     void serve(int thread);
+    void wake_two();
     void drain(int thread);
 
     std::vector<std::thread> workers_;
     std::vector<float*> scratch_;  // of each thread, then the shared one
     std::vector<size_t> scratch_floats_;
+    Call call_{};  // this and tasks_ change only while no task of a call is left or runs: who took one may read them
+    int64_t tasks_ = 0;
+    std::atomic<int64_t> left_{0};   // tasks that nobody has taken
+    std::atomic<int64_t> ahead_{0};  // tasks that have not ended
     std::mutex mutex_;
     std::condition_variable wake_, done_;
-    Call call_{};
-    std::atomic<int64_t> next_{0};
-    int64_t tasks_ = 0;
-    std::atomic<int64_t> generation_{0};  // of calls: a new one says that there is work
-    std::atomic<int> busy_{0};            // workers that have not ended the call
-    std::atomic<bool> stopping_{false};
+    std::atomic<int> asleep_{0};  // workers; counted before they look for the last time
+    std::atomic<bool> caller_asleep_{false}, stopping_{false};
     std::exception_ptr failure_;
 
     static thread_local int current_thread_;  // of the task that runs here
