@@ -21,6 +21,7 @@ void pause() {
 }
 
 // Whether it became true before it is time to sleep. By the clock: a pause takes 10 to 50 nanoseconds, whatever the processor likes.
+// Lets other threads run meanwhile: where there are fewer processors than threads, the one that is waited for may be among them.
 template <class Condition>
 bool soon(const Condition& condition) {
     using Clock = std::chrono::steady_clock;
@@ -95,9 +96,7 @@ void Threads::serve(int thread) {
 
 void Threads::wake_two() {
     for (int64_t most = std::min<int64_t>({2, left_ - 1, asleep_}); most > 0; most--) {
-        {
-            std::lock_guard<std::mutex> lock(mutex_);
-        }  // who counted itself asleep now waits, or has seen that tasks are left
+        std::unique_lock<std::mutex>(mutex_).unlock();  // who counted itself asleep now waits, or has seen the tasks
         wake_.notify_one();
     }
 }
