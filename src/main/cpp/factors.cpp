@@ -260,6 +260,7 @@ void Factors::invert(double damping, bool exact) {
     std::vector<Task> tasks;
     for (Layer& layer : layers_) {
         auto allocate = [&](Memory& memory, int64_t entries, size_t size) {
+            if (memory.bytes() == size_t(entries) * size) return;
             memory = Memory(*engine_, size_t(entries) * size, "inverted Kronecker factors");
         };
         allocate(layer.left, layer.oc * layer.oc, sizeof(float));

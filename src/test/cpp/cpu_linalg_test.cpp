@@ -409,6 +409,44 @@ TEST_CASE("cpu spd_inverse of a Kronecker factor: its error against double, the 
     }
 }
 
+// Activations of mean 2 and variance 1, and a 1 for the bias: float inverts what is left of their factor without the mean, and adds that back.
+TEST_CASE("cpu spd_inverse of a factor with a mean") {
+    Device device(cpu_ops(), 2);
+    for (int64_t side : {601, 1101}) {
+        CAPTURE(side);
+        const int64_t samples = side / 2;
+        Floats x = normals(size_t(samples * side), 9);
+        for (int64_t n = 0; n < samples; ++n)
+            for (int64_t i = 0; i < side; ++i) x[n * side + i] = i + 1 < side ? 2 + x[n * side + i] : 1;
+        Doubles a(size_t(side * side), 0.0);
+        for (int64_t i = 0; i < side; ++i)
+            for (int64_t n = 0; n < samples; ++n)
+                for (int64_t j = 0; j < side; ++j) a[i * side + j] += double(x[n * side + i]) * x[n * side + j];
+        for (auto [condition, bound] :
+             {std::pair{1e4, 0x1p-18}, {1e5, 0x1p-15}, {1e6, 0x1p-24}}) {  // the last in double
+            CAPTURE(condition);
+            const double shift = 4 * double(side * samples) / condition;
+            Doubles expected = a;
+            REQUIRE(device.ops.cholesky(device.threads, side, expected.data(), shift) == 0);
+            device.ops.cholesky_inverse(device.threads, side, expected.data());
+            each_isa([&] {
+                if (side > 1000 && &cpu::kernels() == &cpu::kPortableKernels) return;  // takes long
+                Floats out(a.size(), NAN);
+                const SpdInverse inverse{side, a.data(), 1, shift, out.data()};
+                int64_t pivot = -1;
+                device.ops.spd_inverse(device.threads, 1, &inverse, &pivot);
+                REQUIRE(pivot == 0);
+                double error = 0, norm = 0;
+                for (size_t i = 0; i < expected.size(); ++i) {
+                    error += std::pow(out[i] - expected[i], 2);
+                    norm += expected[i] * expected[i];
+                }
+                CHECK(std::sqrt(error / norm) < bound);
+            });
+        }
+    }
+}
+
 TEST_CASE("cpu eigenvectors are orthonormal rows that diagonalise") {
     Device device(cpu_ops());
     for (int64_t side : kSides) {

@@ -24,25 +24,17 @@ struct Tiles {
     double* at(int64_t i, int64_t j) const { return data + i * kTile * side + j * kTile; }
 };
 
-// Of the diagonal, counted from 1; 0: none.
-template <class T>
-int first_not_finite(int side, const T* a, int stride) {
+// Lower triangle of row-major a, which is column-major upper, becomes L. 0, or the pivot that was not positive and finite, from 1: LAPACK alone
+// lets NaN pass.
+int potrf(int side, double* a, int stride) {
+    const int info = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', side, a, stride);
+    if (info != 0) return info;
     for (int i = 0; i < side; ++i)
         if (!std::isfinite(a[int64_t(i) * stride + i])) return i + 1;
     return 0;
 }
 
 }  // namespace
-
-// Row-major lower is column-major upper.
-int potrf(int side, double* a, int stride) {
-    const int info = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', side, a, stride);
-    return info != 0 ? info : first_not_finite(side, a, stride);
-}
-int potrf(int side, float* a, int stride) {
-    const int info = LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', side, a, stride);
-    return info != 0 ? info : first_not_finite(side, a, stride);
-}
 
 // Right-looking: factor a diagonal tile, solve the tiles below it, subtract their products from the tiles to the right.
 int64_t cholesky(Threads& threads, int64_t side, double* a, double shift) {

@@ -65,9 +65,6 @@ void spd_inverse(Threads&, int count, const SpdInverse* matrices, int64_t* pivot
 void symmetric_eigen(Threads&, int count, const SymmetricEigen* matrices, int64_t* failures);
 void gram(Threads&, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b, bool add,
           double* out, double* mirrored, int64_t stride);
-// Lower triangle of row-major a becomes L; 0 or the 1-based pivot that was not positive and finite: LAPACK alone lets NaN pass.
-int potrf(int side, double* a, int stride);
-int potrf(int side, float* a, int stride);
 int64_t cholesky(Threads&, int64_t side, double* a, double shift);
 void cholesky_solve(Threads&, int64_t side, const double* l, int64_t columns, double* x);
 void cholesky_inverse(Threads&, int64_t side, double* l);

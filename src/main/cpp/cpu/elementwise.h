@@ -53,32 +53,84 @@ typedef double UnalignedDoubles
     __attribute__((vector_size(kDoubles * sizeof(double)), aligned(sizeof(double)), may_alias));
 typedef float Floats __attribute__((vector_size(kDoubles * sizeof(float)), aligned(sizeof(float)), may_alias));
 
-// Sixteen chains of exact products, then a fixed tree: every instruction set gives the same bits.
-static double dot(int64_t count, const float* x, const float* y) {
-    constexpr int kChains = 16;
+LQF_INLINE Doubles doubles(const float* p) {
+    return __builtin_convertvector(*reinterpret_cast<const Floats*>(p), Doubles);
+}
+LQF_INLINE Doubles doubles(const double* p) { return *reinterpret_cast<const UnalignedDoubles*>(p); }
+
+// Sixteen chains, then a fixed tree: every instruction set gives the same bits.
+constexpr int kChains = 16;
+
+static double tree_sum(double (&sums)[kChains]) {
+    for (int half = kChains / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; ++k) sums[k] += sums[k + half];
+    return sums[0];
+}
+
+template <class T>
+static double dot(int64_t count, const float* x, const T* y) {
     Doubles chains[kChains / kDoubles] = {};
     int64_t i = 0;
     for (; i + kChains <= count; i += kChains) {
 #pragma GCC unroll 8
         for (int k = 0; k < kChains / kDoubles; ++k) {
             const int64_t at = i + k * kDoubles;
-            chains[k] += __builtin_convertvector(*reinterpret_cast<const Floats*>(x + at), Doubles) *
-                         __builtin_convertvector(*reinterpret_cast<const Floats*>(y + at), Doubles);
+            chains[k] += doubles(x + at) * doubles(y + at);
         }
     }
     double sums[kChains];
     for (int k = 0; k < kChains; ++k) sums[k] = chains[k / kDoubles][k % kDoubles];
     for (; i < count; ++i) sums[i % kChains] += double(x[i]) * double(y[i]);
-    for (int half = kChains / 2; half > 0; half /= 2)
-        for (int k = 0; k < half; ++k) sums[k] += sums[k + half];
-    return sums[0];
+    return tree_sum(sums);
+}
+
+template <class T, class Vector>
+static void minus_row(int64_t count, double scale, const double* x, double factor, const double* c, T* y) {
+    int64_t i = 0;
+    for (; i + kDoubles <= count; i += kDoubles)
+        *reinterpret_cast<Vector*>(y + i) =
+            __builtin_convertvector(doubles(c + i) * factor - doubles(x + i) * scale, Vector);
+    for (; i < count; ++i) y[i] = T(c[i] * factor - x[i] * scale);
+}
+
+static void row_sums(int64_t count, double scale, const double* x, double factor, const double* c, double* sums) {
+    Doubles chains[kChains / kDoubles] = {}, size_chains[kChains / kDoubles] = {};
+    int64_t i = 0;
+    for (; i + kChains <= count; i += kChains) {
+#pragma GCC unroll 8
+        for (int k = 0; k < kChains / kDoubles; ++k) {
+            const int64_t at = i + k * kDoubles;
+            const Doubles entry = doubles(x + at) * scale - doubles(c + at) * factor;
+            chains[k] += entry;
+            size_chains[k] += entry < 0 ? -entry : entry;
+        }
+    }
+    double entries[kChains], sizes[kChains];
+    for (int k = 0; k < kChains; ++k) {
+        entries[k] = chains[k / kDoubles][k % kDoubles];
+        sizes[k] = size_chains[k / kDoubles][k % kDoubles];
+    }
+    for (; i < count; ++i) {
+        const double entry = x[i] * scale - c[i] * factor;
+        entries[i % kChains] += entry;
+        sizes[i % kChains] += entry < 0 ? -entry : entry;
+    }
+    sums[0] = tree_sum(entries);
+    sums[1] = tree_sum(sizes);
+}
+
+static void subtract_double(int64_t count, double a, const double* x, float* y) {
+    int64_t i = 0;
+    for (; i + kDoubles <= count; i += kDoubles)
+        *reinterpret_cast<Floats*>(y + i) = __builtin_convertvector(doubles(y + i) - doubles(x + i) * a, Floats);
+    for (; i < count; ++i) y[i] = float(double(y[i]) - x[i] * a);
 }
 
 static void axpy_double(int64_t count, float a, const float* x, double* y) {
     int64_t i = 0;
     for (; i + kDoubles <= count; i += kDoubles) {
         UnalignedDoubles* target = reinterpret_cast<UnalignedDoubles*>(y + i);
-        *target += __builtin_convertvector(*reinterpret_cast<const Floats*>(x + i), Doubles) * double(a);
+        *target += doubles(x + i) * double(a);
     }
     for (; i < count; ++i) y[i] += double(a) * double(x[i]);
 }

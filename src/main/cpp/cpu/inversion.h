@@ -1,8 +1,6 @@
-// The inverse of a matrix by its Cholesky factor: (a / divisor + shift I)^-1 = V V^T, V = L^-T.
+// The inverse of a matrix by its Cholesky factor: (a / divisor - c c^T + shift I)^-1 = V V^T, V = L^-T.
 #ifndef LQF_CPU_INVERSION_H
 #define LQF_CPU_INVERSION_H
-
-#include <lapacke.h>
 
 #include <algorithm>
 #include <vector>
@@ -13,13 +11,6 @@
 
 namespace lqf::cpu {
 
-inline int inverse_of_triangle(int side, float* l) {
-    return LAPACKE_strtri_work(LAPACK_COL_MAJOR, 'U', 'N', side, l, side);
-}
-inline int inverse_of_triangle(int side, double* l) {
-    return LAPACKE_dtrtri_work(LAPACK_COL_MAJOR, 'U', 'N', side, l, side);
-}
-
 // Factor and Inverse are Panels or BytePanels, L below the diagonal, and the same L with V on and above it; they may be one. All three steps are
 // products of rows with rows, n^3 / 3 operations each. The order of every sum follows from the side alone, so the bits do not depend on threads.
 template <class Factor, class Inverse>
@@ -29,9 +20,11 @@ public:
     static constexpr int64_t kLeastTiles = 6;  // for each thread, so that two rows at once still share out evenly
     static_assert(kTile == Inverse::kTile);
 
-    Inversion(Threads& threads, const SpdInverse& m, Factor& factor, Inverse& inverse)
+    // c [m.side]
+    Inversion(Threads& threads, const SpdInverse& m, const double* c, Factor& factor, Inverse& inverse)
         : threads_(threads),
           m_(m),
+          c_(c),
           scale_(1 / m.divisor),
           factor_(factor),
           inverse_(inverse),
@@ -109,16 +102,18 @@ private:
         constexpr int64_t kRows = Factor::kRows;
         for (int64_t column = 0; column < size(k); ++column) {
             const int64_t at = k * kTile + column, inside = at < m_.side ? m_.side - i * kTile : 0;
-            const double* a = m_.a + at * m_.side + i * kTile;  // its row is as good as its column
+            const double *a = m_.a + at * m_.side + i * kTile, *c = c_ + i * kTile;  // its row is as good as its column
             F* sum = sums + column * kRows;
             if (at + kAhead < m_.side)
                 for (int64_t row = 0; row < size(i); row += 8) __builtin_prefetch(a + kAhead * m_.side + row, 0, 2);
-            for (int64_t row = 0; row < size(i); row += kRows, sum += size(k) * kRows)
-                for (int64_t lane = 0; lane < kRows; ++lane)
-                    sum[lane] = row + lane < inside ? F(-scale_ * a[row + lane]) : F(0);
+            for (int64_t row = 0; row < size(i); row += kRows, sum += size(k) * kRows) {
+                const int64_t count = std::clamp<int64_t>(inside - row, 0, kRows);
+                if (count > 0) minus_row(count, scale_, a + row, c_[at], c + row, sum);
+                std::fill(sum + count, sum + kRows, F(0));
+            }
             if (i == k)
                 sums[(column / kRows * size(k) + column) * kRows + column % kRows] =
-                    column < inside ? F(-scale_ * a[column] - m_.shift) : F(-1);
+                    column < inside ? F(c_[at] * c[column] - scale_ * a[column] - m_.shift) : F(-1);
         }
     }
 
@@ -130,17 +125,18 @@ private:
         const F* sum = sums.data;
         set_minus_matrix(k, k, sums.data);
         add_products(factor_, 0, k, sums, kAll);
-        std::vector<F> l(size_t(size * size), F(0));
-        for (int64_t row = 0; row < size; ++row)
-            for (int64_t column = 0; column <= row; ++column)
-                l[size_t(row * size + column)] = -sum[(row / kRows * size + column) * kRows + row % kRows];
-        if (const int info = potrf(int(size), l.data(), int(size))) {
+        std::vector<F> both(size_t(2 * size * size));
+        F *upper = both.data(), *inverse = upper + size * size;
+        for (int64_t row = 0; row < size; row += kRows)
+            for (int64_t column = 0; column < std::min(row + kRows, size); ++column)
+                for (int64_t lane = 0; lane < std::min(kRows, size - row); ++lane)
+                    upper[column * size + row + lane] = -sum[row * size + column * kRows + lane];
+        if (const int info = invert_triangle(int(size), upper, inverse)) {
             pivot_ = k * kTile + info;
             return;
         }
-        inverse_of_triangle(int(size), l.data());
-        factor_.set_triangle(k, l.data());
-        if (!same_) inverse_.set_triangle(k, l.data());
+        factor_.set_triangle(k, inverse);
+        if (!same_) inverse_.set_triangle(k, inverse);
     }
 
     // L_ik = (A_ik - sum over j < k of L_ij L_kj^T) L_kk^-T
@@ -173,21 +169,35 @@ private:
             for (int64_t j = columns.first; j < std::min<int64_t>(columns.last, i + 1); ++j) write(i, j, sums.of(i, j));
     }
 
+    // 16 rows of the tile at a time.
     void write(int64_t i, int64_t j, const T* sum) const {
-        constexpr int64_t kRows = Inverse::kRows;
+        constexpr int64_t kRows = Inverse::kRows, kPart = 8;
+        static_assert(kRows % kPart == 0);
+        alignas(64) float lines[kTile * kBlock];  // [column][16]
         const int64_t rows = std::min(size(i), m_.side - i * kTile), columns = std::min(size(j), m_.side - j * kTile);
-        auto entry = [&](int64_t row, int64_t column) {
-            return float(sum[(row / kRows * size(j) + column) * kRows + row % kRows]);
-        };
-        for (int64_t row = 0; row < rows; ++row) {
-            float* to = m_.out + (i * kTile + row) * m_.side + j * kTile;
-            if (row + kAhead < rows) fetch(to + kAhead * m_.side, columns);
-            for (int64_t column = 0; column < (i == j ? row + 1 : columns); ++column) to[column] = entry(row, column);
-        }
-        for (int64_t column = 0; column < columns; ++column) {
-            float* to = m_.out + (j * kTile + column) * m_.side + i * kTile;
-            if (column + kAhead < columns) fetch(to + kAhead * m_.side, rows);
-            for (int64_t row = i == j ? column : 0; row < rows; ++row) to[row] = entry(row, column);
+        for (int64_t row = 0; row < rows; row += kBlock) {
+            const int64_t count = std::min<int64_t>(kBlock, rows - row), stride = m_.side;
+            for (int64_t part = 0; part < kBlock; part += kPart) {
+                const T* from = sum + (row + part) / kRows * size(j) * kRows + (row + part) % kRows;
+                for (int64_t column = 0; column < columns; ++column)
+                    for (int64_t lane = 0; lane < kPart; ++lane)
+                        lines[column * kBlock + part + lane] = float(from[column * kRows + lane]);
+            }
+            float* out = m_.out + (i * kTile + row) * stride + j * kTile;
+            float* mirrored = m_.out + j * kTile * stride + i * kTile + row;
+            if (i == j) {
+                for (int64_t lane = 0; lane < count; ++lane)
+                    for (int64_t column = 0; column <= row + lane; ++column)
+                        out[lane * stride + column] = mirrored[column * stride + lane] = lines[column * kBlock + lane];
+                continue;
+            }
+            for (int64_t next = row + kBlock; next < std::min(row + 2 * kBlock, rows); ++next)
+                fetch(out + (next - row) * stride, columns);
+            kernels().from_lanes(lines, int(count), int(columns), 1, 1, out, stride);
+            for (int64_t column = 0; column < columns; ++column) {
+                if (column + kAhead < columns) fetch(mirrored + (column + kAhead) * stride, count);
+                std::copy_n(lines + column * kBlock, count, mirrored + column * stride);
+            }
         }
     }
 
@@ -199,6 +209,7 @@ private:
 
     Threads& threads_;
     const SpdInverse& m_;
+    const double* c_;
     const double scale_;
     Factor& factor_;
     Inverse& inverse_;

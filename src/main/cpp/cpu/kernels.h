@@ -140,10 +140,11 @@ struct MaxPoolRow {
 template <class T>
 constexpr int kPanelRows = 192 / sizeof(T);
 
-// c += a b^T, where a and c are one panel each and b as many as columns takes, a multiple of kPanelRows.
+// c += a b^T, where a and c are one panel each and b as many as columns takes. Rows and columns are whole Blocks.
 template <class T>
 struct PanelProduct {
     int count;  // columns of a and b
+    int rows;   // of a and c, up to kPanelRows
     const T* a;
     const T* b;
     int64_t b_panel;  // from a panel to the next
@@ -326,6 +327,10 @@ struct Kernels {
 
     void (*panel_product)(const PanelProduct<float>&);
     void (*panel_product_double)(const PanelProduct<double>&);
+    // A = R^T R, in place on and above the diagonal of a, and R^-T, lower, its zeros too. Both [side][side], side of whole Blocks. 0, or the pivot that was
+    // not positive and finite, from 1.
+    int (*invert_triangle)(int side, float* a, float* inverse);
+    int (*invert_triangle_double)(int side, double* a, double* inverse);
 
     void (*max_pool_row)(const MaxPoolRow&);
 
@@ -356,6 +361,15 @@ struct Kernels {
     double (*dot)(int64_t count, const float* x, const float* y);
     // y += a x, where a and x are floats: the products are exact
     void (*axpy_double)(int64_t count, float a, const float* x, double* y);
+
+    // y = factor c - scale x
+    void (*minus_row)(int64_t count, double scale, const double* x, double factor, const double* c, float* y);
+    void (*minus_row_double)(int64_t count, double scale, const double* x, double factor, const double* c, double* y);
+    // sums[2]: of scale x - factor c, and of its absolute values
+    void (*row_sums)(int64_t count, double scale, const double* x, double factor, const double* c, double* sums);
+    double (*dot_double)(int64_t count, const float* x, const double* y);
+    // y -= a x
+    void (*subtract_double)(int64_t count, double a, const double* x, float* y);
 };
 
 extern const Kernels kAvx512Kernels;

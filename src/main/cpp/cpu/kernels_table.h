@@ -11,6 +11,7 @@
 #include "panel_product.h"
 #include "pool_rows.h"
 #include "row_tile.h"
+#include "triangle.h"
 #include "weight_lanes.h"
 #include "winograd_tile.h"
 
@@ -85,6 +86,8 @@ static constexpr cpu::Kernels table(const char* name) {
     fill_rows(k);
     k.panel_product = panel_product<Block, float>;
     k.panel_product_double = panel_product<DoubleBlock, double>;
+    k.invert_triangle = invert_triangle<Block, float>;
+    k.invert_triangle_double = invert_triangle<DoubleBlock, double>;
     k.max_pool_row = max_pool_row;
     k.sum_pixels = sum_pixels;
     k.to_lanes = to_lanes;
@@ -97,8 +100,13 @@ static constexpr cpu::Kernels table(const char* name) {
     k.add = add_arrays;
     k.scale = scale;
     k.axpy = axpy;
-    k.dot = dot;
+    k.dot = dot<float>;
     k.axpy_double = axpy_double;
+    k.minus_row = minus_row<float, Floats>;
+    k.minus_row_double = minus_row<double, UnalignedDoubles>;
+    k.row_sums = row_sums;
+    k.dot_double = dot<double>;
+    k.subtract_double = subtract_double;
     return k;
 }
 

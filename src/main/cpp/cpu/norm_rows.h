@@ -7,9 +7,9 @@ static void pair_sums(const float* a, const float* b, int64_t pixels, double* su
         Doubles sum[2] = {}, product[2] = {};
         auto take = [&](int64_t p, int chain) __attribute__((always_inline)) {
             const int64_t at = p * cpu::kBlock + lane;
-            const Doubles left = __builtin_convertvector(*reinterpret_cast<const Floats*>(a + at), Doubles);
+            const Doubles left = doubles(a + at);
             sum[chain] += left;
-            product[chain] += left * __builtin_convertvector(*reinterpret_cast<const Floats*>(b + at), Doubles);
+            product[chain] += left * doubles(b + at);
         };
         int64_t p = 0;
         for (; p + 2 <= pixels; p += 2) take(p, 0), take(p + 1, 1);

@@ -9,6 +9,16 @@ namespace lqf::cpu {
 
 inline void panel_product(const PanelProduct<float>& p) { kernels().panel_product(p); }
 inline void panel_product(const PanelProduct<double>& p) { kernels().panel_product_double(p); }
+inline int invert_triangle(int side, float* a, float* inverse) { return kernels().invert_triangle(side, a, inverse); }
+inline int invert_triangle(int side, double* a, double* inverse) {
+    return kernels().invert_triangle_double(side, a, inverse);
+}
+inline void minus_row(int64_t count, double scale, const double* x, double factor, const double* c, float* y) {
+    kernels().minus_row(count, scale, x, factor, c, y);
+}
+inline void minus_row(int64_t count, double scale, const double* x, double factor, const double* c, double* y) {
+    kernels().minus_row_double(count, scale, x, factor, c, y);
+}
 
 // A tile [panel][column][rows of a panel].
 template <class T, int64_t ROWS>
@@ -33,11 +43,14 @@ public:
     static constexpr int64_t kRows = kPanelRows<T>;
     // Rows and columns of a tile: a panel of it is in the first-level cache, tiles are in the second.
     static constexpr int64_t kTile = 96;
-    static_assert(kTile % kRows == 0, "tiles are whole panels");
+    static constexpr int64_t kPart = 24;  // columns of a product with a triangle
+    static_assert(kTile % kRows == 0 && kRows % kPart == 0, "tiles are whole panels, these whole parts");
 
-    // Not set to anything. side: of whole panels.
+    // Not set to anything. side: of whole Blocks. The last panel is as long as the others, of memory alone.
     Panels(Arena& arena, int64_t side)
-        : side_(side), data_(arena.take<T>(side * side)), triangles_(arena.take<T>(tiles() * kTile * kTile)) {}
+        : side_(side),
+          data_(arena.take<T>(ceil_div(side, kRows) * panel())),
+          triangles_(arena.take<T>(tiles() * kTile * kTile)) {}
 
     int64_t tiles() const { return ceil_div(side_, kTile); }
     int64_t size(int64_t tile) const { return std::min(kTile, side_ - tile * kTile); }  // its rows or columns
@@ -62,32 +75,38 @@ public:
             }
     }
 
-    // To p.sum [panels of i][size(j)][kRows]. Of a tile with itself the panels on and below the diagonal alone. What `next` takes is fetched
-    // meanwhile.
+    // To p.sum [panels of i][size(j)][kRows]. Of a tile with itself the panels on and below the diagonal alone, of one on the diagonal what is on
+    // and above it. What `next` takes is fetched meanwhile.
     void add_product(const TileProduct<T>& p, const TileProduct<T>& next) const {
-        for (int64_t row = 0; row < size(p.i); row += kRows)
-            panel_product({int(size(p.k)),
-                           at(p.i, p.k, row),
-                           at(p.j, p.k),
+        for (int64_t row = 0; row < size(p.i); row += kRows) {
+            const int64_t first = p.i == p.k ? row : 0;
+            panel_product({int(size(p.k) - first),
+                           int(std::min(kRows, size(p.i) - row)),
+                           at(p.i, p.k, row) + first * kRows,
+                           at(p.j, p.k) + first * kRows,
                            panel(),
                            p.sum + row * size(p.j),
-                           int(p.i == p.j ? row + kRows : size(p.j)),
+                           int(p.i == p.j ? std::min(row + kRows, size(p.j)) : size(p.j)),
                            {at(next.i, next.k, row), at(next.j, next.k, row)}});
+        }
     }
 
-    // Tile (i, j) = -sum triangle^T, with the triangle of j.
+    // Tile (i, j) = -sum triangle^T, with the triangle of j: of its zeros no more than a part is multiplied with.
     PanelTile<T, kRows> set_product(int64_t i, int64_t j, const T* sum) {
         const T* triangle = triangles_ + j * kTile * kTile;
         for (int64_t row = 0; row < size(i); row += kRows) {
             std::fill_n(at(i, j, row), size(j) * kRows, T(0));
-            for (int64_t column = 0; column < size(j); column += kRows)
-                panel_product({int(column + kRows),
+            for (int64_t column = 0; column < size(j); column += kPart) {
+                const int64_t columns = std::min(kPart, size(j) - column);
+                panel_product({int(column + columns),
+                               int(std::min(kRows, size(i) - row)),
                                sum + row * size(j),
-                               triangle + column * size(j),
+                               triangle + column / kRows * kRows * size(j) + column % kRows,
                                0,
                                at(i, j, row) + column * kRows,
-                               int(kRows),
+                               int(columns),
                                {sum, sum}});
+            }
         }
         return {at(i, j), panel()};
     }
