@@ -4,6 +4,7 @@
 
 #include "cpu_ops.h"
 #include "layout.h"
+#include "panels.h"
 #include "threads.h"
 
 namespace lqf::cpu {
@@ -16,68 +17,63 @@ struct Chunk {
     int length;     // floats of a row in the chunk
 };
 
-// By the tiles of the convolutions: a has rows for pixels, b 16 rows for a channel block.
+// By the products of panels that inverses are made of: 48 columns are in the lanes of registers, rows are broadcast.
 class FloatProducts {
 public:
-    static constexpr int kDepth = 256;                // floats of a row in a panel
     static constexpr int kMost = 4096;                // of a chunk
-    static constexpr int kRows = 56, kColumns = 320;  // of a task
-    static constexpr int kPad = kBlock;               // columns come in so many
+    static constexpr int kRows = 96, kColumns = 192;  // of a task
+    static constexpr int kPad = kPanelRows<float>;    // columns come in so many
 
-    FloatProducts(Threads& threads, int64_t a_rows, int64_t b_rows)
-        : blocks_(ceil_div(b_rows, kBlock)), a_panel_(a_rows * kRow), b_panel_(blocks_ * kBlock * kDepth) {
-        a_ = threads.shared_scratch(size_t(kMost / kDepth * (a_panel_ + b_panel_)));
-        b_ = a_ + kMost / kDepth * a_panel_;
+    FloatProducts(Threads& threads, int64_t a_rows, int64_t b_rows, bool same)
+        : same_(same), a_panels_(same ? 0 : ceil_div(a_rows, kPad)) {
+        a_ = threads.shared_scratch(size_t((a_panels_ + ceil_div(b_rows, kPad)) * kPanel));
+        b_ = a_ + a_panels_ * kPanel;
     }
 
-    int64_t packs(const Chunk& c) const { return c.a_rows + blocks_; }
+    // 16 rows a task.
+    int64_t packs(const Chunk& c) const { return a_panels_ * kBlocks + ceil_div(c.b_rows, kBlock); }
     void pack(const Chunk& c, int64_t task, const float* a, const float* b, int64_t row) const {
-        for (int at = 0, panel = 0; at < c.length; at += kDepth, ++panel) {
-            const int depth = std::min(kDepth, c.length - at);
-            const int64_t from = c.first + at;
-            if (task < c.a_rows) {
-                std::copy_n(a + task * row + from, depth, a_ + panel * a_panel_ + task * kRow);
-            } else {
-                const int64_t column = (task - c.a_rows) * kBlock;
-                kernels().to_lanes(b + column * row + from, row, int(std::min<int64_t>(kBlock, c.b_rows - column)),
-                                   depth, 1, 1.0f, b_ + panel * b_panel_ + column * kDepth);
+        const bool of_a = task < a_panels_ * kBlocks;
+        const int64_t block = of_a ? task : task - a_panels_ * kBlocks, first = block * kBlock;
+        const int lanes = int(std::clamp<int64_t>((of_a ? c.a_rows : c.b_rows) - first, 0, kBlock));
+        const float* rows = (of_a ? a : b) + (lanes > 0 ? first * row : 0) + c.first;
+        kernels().to_panel(rows, row, lanes, c.length, even(c.length),
+                           (of_a ? a_ : b_) + block / kBlocks * kPanel + block % kBlocks * kBlock);
+    }
+
+    // sum [panel of columns][rows][48]; what is below the diagonal, where column < row + below, may be left out.
+    void multiply(const Chunk& c, int64_t row, int rows, int64_t column, int columns, int64_t below, float* sum) const {
+        constexpr int kDepth = 96;  // a panel of so many floats fits into a first-level cache
+        std::fill_n(sum, int64_t(rows) * ceil_div(columns, kPad) * kPad, 0.0f);
+        const float *a = (same_ ? b_ : a_) + row / kPad * kPanel, *b = b_ + column / kPad * kPanel;
+        for (int first = 0; first < c.length; first += kDepth) {
+            const int count = std::min(kDepth, even(c.length) - first);
+            for (int at = 0; at < columns; at += kPad) {
+                const int64_t panel = at / kPad, ahead = int64_t(first + count) * kPad;
+                const int lanes = int(std::min<int64_t>(kPad, ceil_div(c.b_rows - column - at, kBlock) * kBlock));
+                panel_product({count,
+                               lanes,
+                               b + panel * kPanel + int64_t(first) * kPad,
+                               a + int64_t(first) * kPad,
+                               kPanel,
+                               sum + panel * rows * kPad,
+                               int(std::clamp<int64_t>(at + kPad - below, 0, rows)),
+                               {b + panel * kPanel + ahead, a + panel % ceil_div(rows, kPad) * kPanel + ahead}});
             }
         }
     }
-
-    // sum [rows][columns]; what is below the diagonal, where column < row + below, may be left out.
-    void multiply(const Chunk& c, int64_t row, int rows, int64_t column, int columns, int64_t below, float* sum) const {
-        const Kernels& k = kernels();
-        const TapOffset tap{0, 0};
-        ConvTile tile{};
-        tile.x_pixel = kRow;
-        tile.w_block = kDepth * kBlock;
-        tile.w_taps = tile.tap_count = 1;
-        tile.taps = &tap;
-        tile.slope = 1;
-        tile.y_block = kBlock, tile.y_pixel = columns;
-        std::fill_n(sum, int64_t(rows) * columns, 0.0f);
-        for (int first = 0, panel = 0; first < c.length; first += kDepth, ++panel) {
-            tile.channels = std::min(kDepth, c.length - first);
-            each_share(rows, k.tile_pixels[k.tile_blocks - 1], [&](int at, int some) {
-                tile.x = a_ + panel * a_panel_ + (row + at) * kRow;
-                const int blocks = columns / kBlock, left = int(std::clamp<int64_t>((below + at) / kBlock, 0, blocks));
-                each_share(blocks - left, k.tile_blocks, [&](int block, int few) {
-                    block += left;
-                    tile.w = b_ + panel * b_panel_ + column * kDepth + block * tile.w_block;
-                    tile.next = tile.w;
-                    tile.y = sum + at * tile.y_pixel + block * kBlock;
-                    k.conv_row_tile[few - 1][some - 1](tile);
-                });
-            });
-        }
+    static constexpr int kRun = kPad;  // columns whose sums stand side by side
+    static const float* at(const float* sum, int rows, int, int row, int column) {
+        return sum + (int64_t(column) / kPad * rows + row) * kPad + column % kPad;
     }
 
 private:
-    static constexpr int kRow =
-        kDepth + kBlock;  // from a row of a to the next: they start in different sets of the cache
+    static constexpr int64_t kBlocks = kPad / kBlock, kPanel = int64_t(kMost) * kPad;  // floats
 
-    int64_t blocks_, a_panel_, b_panel_;
+    static int even(int length) { return length + length % 2; }
+
+    bool same_;
+    int64_t a_panels_;
     float *a_, *b_;
 };
 
@@ -90,7 +86,7 @@ public:
     static constexpr int kPad = 2 * kBlock;     // rows and columns come in so many
     static constexpr int64_t kShortest = 4096;  // rows that are long enough
 
-    HalvesProducts(Threads& threads, int64_t a_rows, int64_t b_rows)
+    HalvesProducts(Threads& threads, int64_t a_rows, int64_t b_rows, bool)
         : a_groups_(groups(a_rows)), a_panel_(a_groups_ * kPanelGroup), b_panel_(groups(b_rows) * kPanelGroup) {
         const int64_t panels = kMost / kTileDepth / kPanelTiles;
         a_ = reinterpret_cast<uint32_t*>(threads.shared_scratch(size_t(panels * (a_panel_ + b_panel_))));
@@ -114,6 +110,10 @@ public:
                                    b_panel_, int(ceil_div(rows, kPad)) * kPad, columns,
                                    int(ceil_div(c.length, kTileDepth)), below, sum, columns});
     }
+    static constexpr int kRun = kColumns;
+    static const float* at(const float* sum, int, int columns, int row, int column) {
+        return sum + int64_t(row) * columns + column;
+    }
 
 private:
     static int64_t groups(int64_t rows) { return kPad / kBlock * ceil_div(rows, kPad); }
@@ -125,7 +125,7 @@ private:
 template <class Products>
 void products(Threads& threads, int64_t a_rows, int64_t b_rows, int64_t length, const float* a, const float* b,
               bool add, double* out, bool symmetric, int64_t stride) {
-    const Products packed(threads, a_rows, b_rows);
+    const Products packed(threads, a_rows, b_rows, a == b && a_rows == b_rows);
     const int64_t row_tasks = ceil_div(a_rows, Products::kRows), column_tasks = ceil_div(b_rows, Products::kColumns);
     for (int64_t first = 0; first < length; first += Products::kMost) {
         const Chunk chunk{a_rows, b_rows, first, int(std::min<int64_t>(Products::kMost, length - first))};
@@ -136,14 +136,17 @@ void products(Threads& threads, int64_t a_rows, int64_t b_rows, int64_t length, 
             const int rows = int(std::min<int64_t>(Products::kRows, a_rows - row));
             const int columns = int(std::min<int64_t>(Products::kColumns, b_rows - column));
             if (symmetric && column + columns <= row) return;
-            const int sum_row = int(ceil_div(columns, Products::kPad)) * Products::kPad;
+            const int padded = int(ceil_div(columns, Products::kPad)) * Products::kPad;
             float* sum = threads.scratch(thread, size_t(Products::kRows * Products::kColumns));
-            packed.multiply(chunk, row, rows, column, sum_row, symmetric ? row - column : -columns - rows, sum);
+            packed.multiply(chunk, row, rows, column, padded, symmetric ? row - column : -columns - rows, sum);
             for (int i = 0; i < rows; ++i) {
-                const int64_t left = symmetric ? std::clamp<int64_t>(row + i - column, 0, columns) : 0;
-                double* target = out + (row + i) * stride + column + left;
-                if (first == 0 && !add) std::fill_n(target, columns - left, 0.0);
-                kernels().axpy_double(columns - left, 1.0f, sum + int64_t(i) * sum_row + left, target);
+                const int left = symmetric ? int(std::clamp<int64_t>(row + i - column, 0, columns)) : 0;
+                double* target = out + (row + i) * stride + column;
+                if (first == 0 && !add) std::fill(target + left, target + columns, 0.0);
+                for (int from = left, to; from < columns; from = to) {
+                    to = std::min(columns, (from / Products::kRun + 1) * Products::kRun);
+                    kernels().axpy_double(to - from, 1.0f, Products::at(sum, rows, padded, i, from), target + from);
+                }
             }
         });
     }

@@ -327,6 +327,8 @@ struct Kernels {
 
     void (*panel_product)(const PanelProduct<float>&);
     void (*panel_product_double)(const PanelProduct<double>&);
+    // 16 rows of a panel, from rows[lane * row + column]: columns beyond count, up to padded, and lanes beyond lanes are 0.
+    void (*to_panel)(const float* rows, int64_t row, int lanes, int count, int padded, float* panel);
     // A = R^T R, in place on and above the diagonal of a, and R^-T, lower, its zeros too. Both [side][side], side of whole Blocks. 0, or the pivot that was
     // not positive and finite, from 1.
     int (*invert_triangle)(int side, float* a, float* inverse);

@@ -86,6 +86,7 @@ static constexpr cpu::Kernels table(const char* name) {
     fill_rows(k);
     k.panel_product = panel_product<Block, float>;
     k.panel_product_double = panel_product<DoubleBlock, double>;
+    k.to_panel = to_panel;
     k.invert_triangle = invert_triangle<Block, float>;
     k.invert_triangle_double = invert_triangle<DoubleBlock, double>;
     k.max_pool_row = max_pool_row;
