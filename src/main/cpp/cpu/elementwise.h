@@ -57,6 +57,10 @@ LQF_INLINE Doubles doubles(const float* p) {
     return __builtin_convertvector(*reinterpret_cast<const Floats*>(p), Doubles);
 }
 LQF_INLINE Doubles doubles(const double* p) { return *reinterpret_cast<const UnalignedDoubles*>(p); }
+LQF_INLINE void store_doubles(float* p, Doubles a) {
+    *reinterpret_cast<Floats*>(p) = __builtin_convertvector(a, Floats);
+}
+LQF_INLINE void store_doubles(double* p, Doubles a) { *reinterpret_cast<UnalignedDoubles*>(p) = a; }
 
 // Sixteen chains, then a fixed tree: every instruction set gives the same bits.
 constexpr int kChains = 16;
@@ -84,12 +88,10 @@ static double dot(int64_t count, const float* x, const T* y) {
     return tree_sum(sums);
 }
 
-template <class T, class Vector>
+template <class T>
 static void minus_row(int64_t count, double scale, const double* x, double factor, const double* c, T* y) {
     int64_t i = 0;
-    for (; i + kDoubles <= count; i += kDoubles)
-        *reinterpret_cast<Vector*>(y + i) =
-            __builtin_convertvector(doubles(c + i) * factor - doubles(x + i) * scale, Vector);
+    for (; i + kDoubles <= count; i += kDoubles) store_doubles(y + i, doubles(c + i) * factor - doubles(x + i) * scale);
     for (; i < count; ++i) y[i] = T(c[i] * factor - x[i] * scale);
 }
 
@@ -121,17 +123,13 @@ static void row_sums(int64_t count, double scale, const double* x, double factor
 
 static void subtract_double(int64_t count, double a, const double* x, float* y) {
     int64_t i = 0;
-    for (; i + kDoubles <= count; i += kDoubles)
-        *reinterpret_cast<Floats*>(y + i) = __builtin_convertvector(doubles(y + i) - doubles(x + i) * a, Floats);
+    for (; i + kDoubles <= count; i += kDoubles) store_doubles(y + i, doubles(y + i) - doubles(x + i) * a);
     for (; i < count; ++i) y[i] = float(double(y[i]) - x[i] * a);
 }
 
 static void axpy_double(int64_t count, float a, const float* x, double* y) {
     int64_t i = 0;
-    for (; i + kDoubles <= count; i += kDoubles) {
-        UnalignedDoubles* target = reinterpret_cast<UnalignedDoubles*>(y + i);
-        *target += doubles(x + i) * double(a);
-    }
+    for (; i + kDoubles <= count; i += kDoubles) store_doubles(y + i, doubles(y + i) + doubles(x + i) * double(a));
     for (; i < count; ++i) y[i] += double(a) * double(x[i]);
 }
 

@@ -24,20 +24,21 @@ public:
     static constexpr int kRows = 96, kColumns = 192;  // of a task
     static constexpr int kPad = kPanelRows<float>;    // columns come in so many
 
+    // same: a is b
     FloatProducts(Threads& threads, int64_t a_rows, int64_t b_rows, bool same)
-        : same_(same), a_panels_(same ? 0 : ceil_div(a_rows, kPad)) {
-        a_ = threads.shared_scratch(size_t((a_panels_ + ceil_div(b_rows, kPad)) * kPanel));
-        b_ = a_ + a_panels_ * kPanel;
+        : a_blocks_(same ? 0 : ceil_div(a_rows, kBlock)) {
+        const int64_t a_panels = ceil_div(a_blocks_, kBlocks);
+        a_ = threads.shared_scratch(size_t((a_panels + ceil_div(b_rows, kPad)) * kPanel));
+        b_ = a_ + a_panels * kPanel;
     }
 
     // 16 rows a task.
-    int64_t packs(const Chunk& c) const { return a_panels_ * kBlocks + ceil_div(c.b_rows, kBlock); }
+    int64_t packs(const Chunk& c) const { return a_blocks_ + ceil_div(c.b_rows, kBlock); }
     void pack(const Chunk& c, int64_t task, const float* a, const float* b, int64_t row) const {
-        const bool of_a = task < a_panels_ * kBlocks;
-        const int64_t block = of_a ? task : task - a_panels_ * kBlocks, first = block * kBlock;
-        const int lanes = int(std::clamp<int64_t>((of_a ? c.a_rows : c.b_rows) - first, 0, kBlock));
-        const float* rows = (of_a ? a : b) + (lanes > 0 ? first * row : 0) + c.first;
-        kernels().to_panel(rows, row, lanes, c.length, even(c.length),
+        const bool of_a = task < a_blocks_;
+        const int64_t block = of_a ? task : task - a_blocks_, first = block * kBlock;
+        const int lanes = int(std::min<int64_t>((of_a ? c.a_rows : c.b_rows) - first, kBlock));
+        kernels().to_panel((of_a ? a : b) + first * row + c.first, row, lanes, c.length, padded(c.length),
                            (of_a ? a_ : b_) + block / kBlocks * kPanel + block % kBlocks * kBlock);
     }
 
@@ -45,9 +46,9 @@ public:
     void multiply(const Chunk& c, int64_t row, int rows, int64_t column, int columns, int64_t below, float* sum) const {
         constexpr int kDepth = 96;  // a panel of so many floats fits into a first-level cache
         std::fill_n(sum, int64_t(rows) * ceil_div(columns, kPad) * kPad, 0.0f);
-        const float *a = (same_ ? b_ : a_) + row / kPad * kPanel, *b = b_ + column / kPad * kPanel;
+        const float *a = a_ + row / kPad * kPanel, *b = b_ + column / kPad * kPanel;
         for (int first = 0; first < c.length; first += kDepth) {
-            const int count = std::min(kDepth, even(c.length) - first);
+            const int count = std::min(kDepth, padded(c.length) - first);
             for (int at = 0; at < columns; at += kPad) {
                 const int64_t panel = at / kPad, ahead = int64_t(first + count) * kPad;
                 const int lanes = int(std::min<int64_t>(kPad, ceil_div(c.b_rows - column - at, kBlock) * kBlock));
@@ -70,10 +71,9 @@ public:
 private:
     static constexpr int64_t kBlocks = kPad / kBlock, kPanel = int64_t(kMost) * kPad;  // floats
 
-    static int even(int length) { return length + length % 2; }
+    static int padded(int length) { return int(ceil_div(length, kPanelStep)) * kPanelStep; }
 
-    bool same_;
-    int64_t a_panels_;
+    int64_t a_blocks_;
     float *a_, *b_;
 };
 

@@ -139,12 +139,13 @@ struct MaxPoolRow {
 // Rows of a panel: a matrix in panels is [panel][column][kPanelRows], three AVX-512 registers a column.
 template <class T>
 constexpr int kPanelRows = 192 / sizeof(T);
+constexpr int kPanelStep = 8;
 
-// c += a b^T, where a and c are one panel each and b as many as columns takes. Rows and columns are whole Blocks.
+// c += a b^T, where a and c are one panel each and b as many as columns takes.
 template <class T>
 struct PanelProduct {
-    int count;  // columns of a and b
-    int rows;   // of a and c, up to kPanelRows
+    int count;  // columns of a and b, a multiple of kPanelStep
+    int rows;   // of a and c, whole vectors of 64 bytes, up to kPanelRows
     const T* a;
     const T* b;
     int64_t b_panel;  // from a panel to the next

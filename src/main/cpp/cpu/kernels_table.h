@@ -103,8 +103,8 @@ static constexpr cpu::Kernels table(const char* name) {
     k.axpy = axpy;
     k.dot = dot<float>;
     k.axpy_double = axpy_double;
-    k.minus_row = minus_row<float, Floats>;
-    k.minus_row_double = minus_row<double, UnalignedDoubles>;
+    k.minus_row = minus_row<float>;
+    k.minus_row_double = minus_row<double>;
     k.row_sums = row_sums;
     k.dot_double = dot<double>;
     k.subtract_double = subtract_double;

@@ -1,10 +1,11 @@
-// The inner loop of factorisations and inverses: VECTORS x COLUMNS sums stay in registers. Included by kernels_table.h.
+// The inner loop of inverses and of products of rows: VECTORS x COLUMNS sums stay in registers. Included by kernels_table.h.
 namespace lqf::LQF_ISA {
 
-// One register tile. Fetches a line of both next ones for every kFetch columns, which is twice what the next product takes: two products ahead.
+// One register tile. Fetches a line of both next ones for every kFetch columns: of tiles that fill the registers, what the next two products take.
 template <class Vector, int VECTORS, int COLUMNS, class T>
 LQF_INLINE void panel_tile(int count, const T* a, const T* b, T* c, const T* (&next)[2]) {
-    constexpr int kLanes = 64 / sizeof(T), kRows = cpu::kPanelRows<T>, kFetch = 2;
+    constexpr int kLanes = 64 / sizeof(T), kRows = cpu::kPanelRows<T>;
+    constexpr int kFetch = VECTORS * COLUMNS > 12 ? 2 : VECTORS * COLUMNS > 6 ? 4 : cpu::kPanelStep;
     Vector sum[COLUMNS][VECTORS];
 #pragma GCC unroll 8
     for (int j = 0; j < COLUMNS; ++j) {

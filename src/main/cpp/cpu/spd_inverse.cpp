@@ -20,7 +20,8 @@ namespace {
 // Activations have a mean, and the largest eigenvalue of their factor is along it, 8 to 60 times the next one in ResNet-18. With
 // c = A 1 / (1^T A 1)^(1/2), A - c c^T is semidefinite where A is, has 1 in its null space and a condition as much smaller. Where that is at most
 // 2^11, it is inverted in place of A, in float, and c c^T is added back, which takes an error at most 1 / cos^2 times as large, of the angle between
-// c and 1. ResNet-18's inverses are then 2^-16.5 to 2^-19 from those in double, and 2^-17 to 2^-20 with a factor in double.
+// c and 1: such an inverse is good to 2^-10 at worst. ResNet-18's are 2^-16.5 to 2^-19 from those in double, and 2^-17 to 2^-20 with a factor in
+// double.
 // With a matrix unit a factor is in fixed point of 4, 5 or 6 bytes, which moves eigenvalues by 2^-32, 2^-40 or 2^-48 of the largest one, and its
 // inverse in 4 or, beyond 2^18, 5.
 constexpr double kMostConditionOfFloat = 0x1p12, kMostConditionOfFloatInverse = 0x1p18, kMostConditionOfBytes = 0x1p20;
