@@ -51,23 +51,6 @@ LQF_INLINE void panel_rows(const cpu::PanelProduct<T>& p, int row, const T* (&ne
     for (; column < p.columns; ++column) panel_tile<Vector, VECTORS, 1>(p.count, a, b(), c + column * kRows, next);
 }
 
-static void to_panel(const float* rows, int64_t row, int lanes, int count, int padded, float* panel) {
-    constexpr int kRows = cpu::kPanelRows<float>;
-    int i = 0;
-    if (lanes == cpu::kBlock) {
-        for (; i + cpu::kBlock <= count; i += cpu::kBlock) {
-            Block block[cpu::kBlock];
-#pragma GCC unroll 16
-            for (int k = 0; k < cpu::kBlock; ++k) block[k] = load(rows + k * row + i);
-            transpose(block);
-#pragma GCC unroll 16
-            for (int k = 0; k < cpu::kBlock; ++k) store(panel + (i + k) * kRows, block[k]);
-        }
-    }
-    for (; i < padded; ++i)
-        for (int k = 0; k < cpu::kBlock; ++k) panel[i * kRows + k] = k < lanes && i < count ? rows[k * row + i] : 0;
-}
-
 template <class Vector, class T>
 void panel_product(const cpu::PanelProduct<T>& p) {
     constexpr int kVectors = kPanelTile[0], kTileRows = kVectors * 64 / sizeof(T);

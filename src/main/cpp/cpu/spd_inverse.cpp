@@ -30,14 +30,14 @@ constexpr int64_t kLeastFloatSide = 512, kLeastBytesSide = 1024;
 constexpr int64_t kLeastSharedSide = 1024;  // larger ones are shared out among the threads, one after the other
 
 // A / divisor - c c^T
-struct Less {
+struct Rest {
     const SpdInverse& m;
     const double* c;  // [side]
 };
 
 // At least the largest eigenvalue over the shift: by sums of rows, since the shift is the least eigenvalue of factors that are nearly singular.
 // sums [side]: of the rows themselves.
-double condition(Threads& threads, const Less& b, double* sums) {
+double condition(Threads& threads, const Rest& b, double* sums) {
     const SpdInverse& m = b.m;
     std::vector<double> sizes(size_t(m.side));
     threads.each(m.side, [&](int64_t i, int) {
@@ -55,7 +55,7 @@ double condition(Threads& threads, const Less& b, double* sums) {
 }
 
 // In fixed point, by the matrix unit.
-int64_t invert_in_bytes(Threads& threads, const Less& b, double condition, Arena& arena, int thread) {
+int64_t invert_in_bytes(Threads& threads, const Rest& b, double condition, Arena& arena, int thread) {
     const int64_t side = ceil_div(b.m.side, kBlock) * kBlock;
     BytePanels<double> factor(arena, side,
                               condition <= kMostConditionOfFloat          ? 4
@@ -69,7 +69,7 @@ int64_t invert_in_bytes(Threads& threads, const Less& b, double condition, Arena
     return Inversion(threads, b.m, b.c, factor, inverse).run(thread);
 }
 
-int64_t invert(Threads& threads, const Less& b, double condition, Arena& arena, int thread) {
+int64_t invert(Threads& threads, const Rest& b, double condition, Arena& arena, int thread) {
     const int64_t side = ceil_div(b.m.side, kBlock) * kBlock;
     arena.clear();
     if (kernels().multiply_bytes && b.m.side >= kLeastBytesSide && condition <= kMostConditionOfBytes) {
@@ -88,7 +88,7 @@ int64_t invert(Threads& threads, const Less& b, double condition, Arena& arena, 
 }
 
 // out = (B + shift I)^-1 becomes (B + c c^T + shift I)^-1: out - z z^T / (1 + c^T z), z = out c (Sherman & Morrison 1950).
-void add_back(Threads& threads, const Less& b) {
+void add_back(Threads& threads, const Rest& b) {
     const SpdInverse& m = b.m;
     std::vector<double> z(size_t(m.side));
     threads.each(m.side, [&](int64_t i, int) { z[size_t(i)] = kernels().dot_double(m.side, m.out + i * m.side, b.c); });
@@ -100,15 +100,15 @@ void add_back(Threads& threads, const Less& b) {
 
 int64_t invert(Threads& threads, const SpdInverse& m, Arena& arena, int thread) {
     std::vector<double> c(size_t(m.side), 0.0), sums(c);
-    const Less b{m, c.data()};
+    const Rest b{m, c.data()};
     const double condition = m.side < kLeastFloatSide ? INFINITY : cpu::condition(threads, b, sums.data());
     if (condition > kMostConditionOfFloat && condition <= kMostConditionOfFloatInverse) {
         const double sum = std::accumulate(sums.begin(), sums.end(), 0.0),
                      squares = std::inner_product(sums.begin(), sums.end(), sums.begin(), 0.0);
         if (sum > 0 && sum * sum >= kLeastCosine * kLeastCosine * double(m.side) * squares) {
             for (size_t i = 0; i < c.size(); ++i) c[i] = sums[i] / std::sqrt(sum);
-            const double less = cpu::condition(threads, b, sums.data());
-            if (less <= kMostConditionOfRest && invert(threads, b, less, arena, thread) == 0) {
+            const double rest = cpu::condition(threads, b, sums.data());
+            if (rest <= kMostConditionOfRest && invert(threads, b, rest, arena, thread) == 0) {
                 add_back(threads, b);
                 return 0;
             }

@@ -1,4 +1,4 @@
-// Weights between the plain order and that of the kernels, 16 x 16 at a time. Included by kernels_table.h.
+// Weights, and rows of matrices, between the plain order and that of the kernels, 16 x 16 at a time. Included by kernels_table.h.
 namespace lqf::LQF_ISA {
 
 // Where the next (channel, tap) of the plain order stands in held[tap][channel][16].
@@ -15,6 +15,12 @@ struct HeldPosition {
     }
 };
 
+LQF_INLINE void load_transposed(const float* rows, int64_t row, Block (&block)[cpu::kBlock]) {
+#pragma GCC unroll 16
+    for (int k = 0; k < cpu::kBlock; ++k) block[k] = load(rows + k * row);
+    transpose(block);
+}
+
 // held = factor * rows
 static void to_lanes(const float* rows, int64_t row, int lanes, int channels, int taps, float factor, float* held) {
     const int count = channels * taps;
@@ -24,9 +30,7 @@ static void to_lanes(const float* rows, int64_t row, int lanes, int channels, in
     if (lanes == cpu::kBlock) {
         for (; i + cpu::kBlock <= count; i += cpu::kBlock) {
             Block block[cpu::kBlock];
-#pragma GCC unroll 16
-            for (int k = 0; k < cpu::kBlock; ++k) block[k] = load(rows + k * row + i);
-            transpose(block);
+            load_transposed(rows + i, row, block);
 #pragma GCC unroll 16
             for (int k = 0; k < cpu::kBlock; ++k, position.next()) store(held + position.at, mul(factors, block[k]));
         }
@@ -34,6 +38,21 @@ static void to_lanes(const float* rows, int64_t row, int lanes, int channels, in
     for (; i < count; ++i, position.next()) {
         for (int k = 0; k < cpu::kBlock; ++k) held[position.at + k] = k < lanes ? factor * rows[k * row + i] : 0;
     }
+}
+
+static void to_panel(const float* rows, int64_t row, int lanes, int count, int padded, float* panel) {
+    constexpr int kRows = cpu::kPanelRows<float>;
+    int i = 0;
+    if (lanes == cpu::kBlock) {
+        for (; i + cpu::kBlock <= count; i += cpu::kBlock) {
+            Block block[cpu::kBlock];
+            load_transposed(rows + i, row, block);
+#pragma GCC unroll 16
+            for (int k = 0; k < cpu::kBlock; ++k) store(panel + (i + k) * kRows, block[k]);
+        }
+    }
+    for (; i < padded; ++i)
+        for (int k = 0; k < cpu::kBlock; ++k) panel[i * kRows + k] = k < lanes && i < count ? rows[k * row + i] : 0;
 }
 
 // rows = factor * held
