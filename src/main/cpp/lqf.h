@@ -169,6 +169,10 @@ LQF_API int32_t lqf_plan_forward(lqf_plan* plan, const float* images, int32_t n)
 /* The same for images that are on the device already. */
 LQF_API int32_t lqf_plan_forward_vector(lqf_plan* plan, lqf_vector* images, int32_t n);
 
+/* forward, and out [n, C] = J delta, in one walk over the layers: what both read they read once. Same bits as forward, then jvp. */
+LQF_API int32_t lqf_plan_forward_jvp(lqf_plan* plan, const float* images, int32_t n, lqf_vector* delta,
+                                     lqf_vector* out);
+
 /* out[0 .. n*C) = f(x; w0) of the last forward. The rest of out is left as it is, here and below. */
 LQF_API int32_t lqf_plan_outputs(lqf_plan* plan, lqf_vector* out);
 

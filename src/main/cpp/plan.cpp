@@ -599,7 +599,7 @@ void Plan::jvp(const lqf_vector* delta, float* out) {
         if (packs) pack(packs);
         each_strip([&](int first, int m) {
             for (const Step& step : steps_) jvp_step(step, first, m);
-            ops_.export_outputs(threads, m, classes(), scratch(values_.back().x_dot), out + int64_t(first) * classes());
+            export_change(m, out + int64_t(first) * classes());
         });
     });
     packed_delta_ = delta->revision;
@@ -737,28 +737,45 @@ void Plan::jacobian(float* rows, int64_t parameter, int64_t length, int classes)
 }
 
 // Forward and jvp step by step, so that a convolution reads its input once for both.
-void Plan::predict(const lqf_vector* delta, const float* images, int n, const void* out, const Depart& depart) {
-    Threads& threads = engine_->threads;
+void Plan::walk(Verb verb, const lqf_vector* delta, const float* images, int n, const void* out,
+                const Arrived& arrived) {
     const bool moves = values_.back().tangent;
     const float* packs = moves ? to_pack(delta) : nullptr;
     images_ = n;
-    replay(kPredict, images, packs, out, [&] {
+    replay(verb, images, packs, out, [&] {
         if (packs) pack(packs);
         each_strip([&](int first, int m) {
             import_images(images, first, m);
-            for (const Step& step : steps_) predict_step(step, first, m);
-            const int64_t count = int64_t(m) * classes();
-            float *base = scores_.as<float>() + int64_t(first) * classes(),
-                  *change = base + int64_t(max_batch_) * classes();
-            ops_.export_outputs(threads, m, classes(), x(int(values_.size()) - 1, first), base);
-            if (moves) {
-                ops_.export_outputs(threads, m, classes(), scratch(values_.back().x_dot), change);
-                ops_.axpy(threads, count, 1.0f, change, base);
-            }
-            depart(first, m, base);
+            for (const Step& step : steps_) walk_step(step, first, m);
+            arrived(first, m);
         });
     });
     if (moves) packed_delta_ = delta->revision;
+}
+
+void Plan::export_change(int m, float* out) {
+    if (values_.back().tangent)
+        ops_.export_outputs(engine_->threads, m, classes(), scratch(values_.back().x_dot), out);
+    else
+        ops_.fill(engine_->threads, int64_t(m) * classes(), 0.0f, out);
+}
+
+void Plan::forward_jvp(const float* images, int n, const lqf_vector* delta, float* out) {
+    walk(kForwardJvp, delta, arrive(images, n), n, out,
+         [&](int first, int m) { export_change(m, out + int64_t(first) * classes()); });
+}
+
+void Plan::predict(const lqf_vector* delta, const float* images, int n, const void* out, const Depart& depart) {
+    walk(kPredict, delta, images, n, out, [&](int first, int m) {
+        float *base = scores_.as<float>() + int64_t(first) * classes(),
+              *change = base + int64_t(max_batch_) * classes();
+        ops_.export_outputs(engine_->threads, m, classes(), x(int(values_.size()) - 1, first), base);
+        if (values_.back().tangent) {
+            export_change(m, change);
+            ops_.axpy(engine_->threads, int64_t(m) * classes(), 1.0f, change, base);
+        }
+        depart(first, m, base);
+    });
 }
 
 // The scores of a micro-batch leave while the next one is computed.
@@ -786,7 +803,7 @@ void Plan::predict_on_device(const lqf_vector* delta, const float* images, int n
     });
 }
 
-void Plan::predict_step(const Step& step, int first, int m) {
+void Plan::walk_step(const Step& step, int first, int m) {
     if (!has_weights(step.node) || !(step.node.linearised || x_dot(step.in0))) {
         forward_step(step, first, m);
         jvp_step(step, first, m);
@@ -929,6 +946,17 @@ int32_t lqf_plan_forward_vector(lqf_plan* plan, lqf_vector* images, int32_t n) {
     });
 }
 
+int32_t lqf_plan_forward_jvp(lqf_plan* plan, const float* images, int32_t n, lqf_vector* delta, lqf_vector* out) {
+    return with(plan, [&](Plan& p) {
+        check_images(p, images, n);
+        check_no_batch_norm(p, "jvp");
+        check_vector(delta, &p.engine(), p.parameters(), "delta");
+        check_vector(out, &p.engine(), int64_t(n) * p.classes(), "out");
+        LQF_CHECK(out != delta, "out is delta");
+        p.forward_jvp(images, n, delta, out->writable());
+    });
+}
+
 int32_t lqf_plan_outputs(lqf_plan* plan, lqf_vector* out) {
     return with(plan, [&](Plan& p) {
         check_forward(p);
@@ -951,6 +979,7 @@ int32_t lqf_plan_jvp(lqf_plan* plan, lqf_vector* delta, lqf_vector* out) {
         check_no_batch_norm(p, "jvp");
         check_vector(delta, &p.engine(), p.parameters(), "delta");
         check_vector(out, &p.engine(), int64_t(p.images()) * p.classes(), "out");
+        LQF_CHECK(out != delta, "out is delta");
         p.jvp(delta, out->writable());
     });
 }

@@ -55,6 +55,7 @@ public:
     void set_parameters(const lqf_vector* parameters);
     void forward(const float* images, int n);
     void forward_on_device(const float* images, int n);
+    void forward_jvp(const float* images, int n, const lqf_vector* delta, float* out);
     void outputs(float* out);
     void statistics(float* out);
     void jvp(const lqf_vector* delta, float* out);
@@ -105,7 +106,7 @@ private:
     void place_buffers();
     std::vector<int> readers() const;
 
-    enum Verb { kForward, kJvp, kVjp, kJacobian, kPredict };
+    enum Verb { kForward, kJvp, kVjp, kJacobian, kPredict, kForwardJvp };
 
     const float* arrive(const float* images, int n);  // to the device
     void replay(Verb verb, const void* in0, const void* in1, const void* out, const std::function<void()>& work,
@@ -119,9 +120,12 @@ private:
     void import_images(const float* images, int first, int m);
     void forward_step(const Step& step, int first, int m);
     void jvp_step(const Step& step, int first, int m);
+    using Arrived = std::function<void(int first, int m)>;
+    void walk(Verb verb, const lqf_vector* delta, const float* images, int n, const void* out, const Arrived& arrived);
+    void walk_step(const Step& step, int first, int m);
     using Depart = std::function<void(int first, int m, const float* scores)>;  // [m, C]
     void predict(const lqf_vector* delta, const float* images, int n, const void* out, const Depart& depart);
-    void predict_step(const Step& step, int first, int m);
+    void export_change(int m, float* out);  // J delta of the images that arrived; zeros where nothing moves
     Epilogue epilogue(const Step& step, int first) const;
 
     template <class Work>

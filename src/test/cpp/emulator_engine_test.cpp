@@ -280,6 +280,9 @@ struct Loop {
         for (const Floats* images : {&b, &a}) {
             OK(lqf_plan_predict(plan, delta, images->data(), kMany, scores.data()));
             all.insert(all.end(), scores.begin(), scores.end());
+            OK(lqf_plan_forward_jvp(plan, images->data(), kMany, delta, out));
+            const Floats change = read(out);
+            all.insert(all.end(), change.begin(), change.end());
         }
     }
     Floats read(lqf_vector* v) {
@@ -342,7 +345,7 @@ TEST_CASE("graphs and copies beside the computing change no bit") {
         Loop loop;
         const int64_t graphs = loop.e.counts().graphs;
         CHECK(same_bits(loop.results(3), expected));
-        CHECK(loop.e.counts().graphs == graphs + 3 * 13);
+        CHECK(loop.e.counts().graphs == graphs + 3 * 15);
     }
 }
 
@@ -357,8 +360,10 @@ TEST_CASE("what was done before is replayed: no launch from the host and no allo
             OK(lqf_plan_jacobian(loop.plan, loop.rows, 0, 0, loop.e.network.parameters, kClasses));
             loop.accumulate(loop.plan);
         }
-        for (int i = 0; i < 2; i++)
+        for (int i = 0; i < 2; i++) {
             OK(lqf_plan_predict(loop.plan, loop.delta, loop.b.data(), kMany, loop.scores.data()));
+            OK(lqf_plan_forward_jvp(loop.plan, loop.b.data(), kMany, loop.delta, loop.out));
+        }
     };
     calls();
     const Queue::Counts before = loop.e.counts();
@@ -367,7 +372,7 @@ TEST_CASE("what was done before is replayed: no launch from the host and no allo
     const Queue::Counts after = loop.e.counts();
     CHECK(after.launches == before.launches);
     CHECK(after.allocations == before.allocations);
-    CHECK(after.graphs == before.graphs + 16);
+    CHECK(after.graphs == before.graphs + 18);
     CHECK(loop.e.bytes() == bytes);
 }
 

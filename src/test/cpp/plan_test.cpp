@@ -170,6 +170,10 @@ TEST_CASE("of many images each gets the bits that it has among few") {
             got.push_back(Fixture::read(out, scores.size()));
             OK(lqf_plan_predict(plan, f.delta, images.data(), n, scores.data()));
             got.push_back(scores);
+            OK(lqf_plan_forward_jvp(plan, images.data(), n, f.delta, out));
+            CHECK(Fixture::read(out, scores.size()) == got[1]);
+            OK(lqf_plan_outputs(plan, out));
+            CHECK(Fixture::read(out, scores.size()) == got[0]);
             if (expected.empty()) expected = got;
             for (size_t verb = 0; verb < got.size(); verb++)
                 for (size_t i = 0; i < got[verb].size(); i += expected[verb].size())
@@ -208,6 +212,15 @@ TEST_CASE("memory returns to zero and errors say what was expected") {
     CHECK(lqf_plan_forward(plan, f.images.data(), 4) == LQF_INVALID);
     CHECK(std::string(lqf_last_error()) == "4 images, this plan takes 1 to 3");
     CHECK(lqf_plan_outputs(plan, f.delta) == LQF_INVALID);  // before forward
+    CHECK(lqf_plan_forward_jvp(plan, f.images.data(), 4, f.delta, f.w0) == LQF_INVALID);
+    CHECK(std::string(lqf_last_error()) == "4 images, this plan takes 1 to 3");
+    for (int n : {1, 2}) {  // the first has been a forward
+        CHECK(lqf_plan_forward_jvp(plan, f.images.data(), n, f.delta, f.delta) == LQF_INVALID);
+        CHECK(std::string(lqf_last_error()) == "out is delta");
+        OK(lqf_plan_forward(plan, f.images.data(), 1));
+        CHECK(lqf_plan_jvp(plan, f.delta, f.delta) == LQF_INVALID);
+        CHECK(std::string(lqf_last_error()) == "out is delta");
+    }
     int64_t own, shared;
     OK(lqf_plan_memory(plan, &own, &shared));
     lqf_plan_destroy(plan);

@@ -61,21 +61,32 @@ final class LqfTask implements Task {
 
   @Override
   public void run() {
-    if (verb != Verb.STEP_KEPT && verb != Verb.PREDICT) {
-      plan.forward(images, n);
-    }
     switch (verb) {
-      case INFERENCE -> plan.outputs(outputs);
-      case JVP -> plan.jvp(delta, outputs);
-      case PREDICT -> plan.predict(delta, array, n, scores);
-      case VJP -> plan.vjp(targets, gradient.fill(0));
-      case STEP, STEP_KEPT -> {
-        plan.jvp(delta, residual);
+      case INFERENCE -> {
+        plan.forward(images, n);
         plan.outputs(outputs);
-        residual.add(1, outputs).add(-1, targets).scale(1.0 / n);
-        plan.vjp(residual, gradient.set(delta).scale(Problem.RIDGE));
+      }
+      case JVP -> plan.forwardJvp(images, n, delta, outputs);
+      case PREDICT -> plan.predict(delta, array, n, scores);
+      case VJP -> {
+        plan.forward(images, n);
+        plan.vjp(targets, gradient.fill(0));
+      }
+      case STEP -> {
+        plan.forwardJvp(images, n, delta, residual);
+        addGradient();
+      }
+      case STEP_KEPT -> {
+        plan.jvp(delta, residual);
+        addGradient();
       }
     }
+  }
+
+  private void addGradient() {
+    plan.outputs(outputs);
+    residual.add(1, outputs).add(-1, targets).scale(1.0 / n);
+    plan.vjp(residual, gradient.set(delta).scale(Problem.RIDGE));
   }
 
   @Override

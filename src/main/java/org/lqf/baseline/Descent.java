@@ -112,11 +112,13 @@ public record Descent(
     }
 
     void step(Descent descent, float[] images, int n, float[] targets, double rate) {
-      plan.forward(images, n);
-      plan.outputs(outputs);
       if (descent.model == Model.LINEARISED) {
-        plan.jvp(delta, tangents);
+        plan.forwardJvp(images, n, delta, tangents);
+        plan.outputs(outputs);
         outputs.add(1, tangents);
+      } else {
+        plan.forward(images, n);
+        plan.outputs(outputs);
       }
       float[] values = new float[n * plan.classes()];
       outputs.read(values);

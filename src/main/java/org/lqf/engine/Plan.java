@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.IntSupplier;
 import org.lqf.binding.Lqf;
 import org.lqf.binding.LqfPlan;
 import org.lqf.model.Backbone;
@@ -83,8 +84,8 @@ public final class Plan extends Handle {
   }
 
   /**
-   * A number that changes with every forward, predict and setParameters: as long as it stays, the
-   * images that the plan keeps are the same.
+   * A number that changes with every forward, forwardJvp, predict and setParameters: as long as it
+   * stays, the images that the plan keeps are the same.
    */
   public long forwards() {
     return forwards.get();
@@ -113,9 +114,7 @@ public final class Plan extends Handle {
    * at its position, which does not move.
    */
   public void forward(FloatBuffer batch, int n) {
-    if (!batch.isDirect() || batch.order() != ByteOrder.nativeOrder()) {
-      throw new IllegalArgumentException("images must be a direct buffer in native byte order");
-    }
+    checkDirect(batch);
     checkImages(batch.remaining(), n);
     forget();
     enter();
@@ -141,6 +140,42 @@ public final class Plan extends Handle {
     } finally {
       end(this, batch);
     }
+    images = n;
+  }
+
+  /**
+   * {@link #forward} and {@link #jvp} in one walk over the layers, which reads once what both read:
+   * the same bits in less time.
+   *
+   * @param batch [n, channels, height, width], read; more may follow
+   * @param delta [parameters], read; entries of frozen layers are ignored
+   * @param out [n, classes], J · delta, overwritten; entries beyond are left as they are
+   */
+  public void forwardJvp(float[] batch, int n, DeviceVector delta, DeviceVector out) {
+    checkImages(batch.length, n);
+    forwardJvp(
+        n,
+        delta,
+        out,
+        () -> Lqf.lqf_plan_forward_jvp(pointer, batch, n, delta.pointer, out.pointer));
+  }
+
+  /** The same from a direct buffer, as in {@link #forward(FloatBuffer, int)}. */
+  public void forwardJvp(FloatBuffer batch, int n, DeviceVector delta, DeviceVector out) {
+    checkDirect(batch);
+    checkImages(batch.remaining(), n);
+    forwardJvp(
+        n,
+        delta,
+        out,
+        () -> Lqf.lqf_plan_forward_jvp(pointer, batch, n, delta.pointer, out.pointer));
+  }
+
+  private void forwardJvp(int n, DeviceVector delta, DeviceVector out, IntSupplier verb) {
+    checkParameters("delta", delta);
+    checkLength("out", out, (long) n * classes());
+    forget();
+    call(verb, this, delta, out);
     images = n;
   }
 
@@ -397,6 +432,12 @@ public final class Plan extends Handle {
       throw new IllegalArgumentException(
           "%d images %s need %d floats, got %d"
               .formatted(n, backbone.input().shape(), (long) n * imageSize, floats));
+    }
+  }
+
+  private static void checkDirect(FloatBuffer batch) {
+    if (!batch.isDirect() || batch.order() != ByteOrder.nativeOrder()) {
+      throw new IllegalArgumentException("images must be a direct buffer in native byte order");
     }
   }
 

@@ -176,12 +176,13 @@ public final class FittedModel implements AutoCloseable {
       of.forEach(
           Samples.IN_ORDER,
           (images, n, y) -> {
-            plan.forward(images, n);
-            plan.outputs(out);
-            if (direction != null) {
-              plan.jvp(direction, product);
-              out.add(1, product);
+            if (direction == null) {
+              plan.forward(images, n);
+            } else {
+              plan.forwardJvp(images, n, direction, product);
             }
+            plan.outputs(out);
+            out.add(1, product);
             at[0] = copy(out, n, all, at[0]);
           });
     }
@@ -196,8 +197,7 @@ public final class FittedModel implements AutoCloseable {
       of.forEach(
           Samples.IN_ORDER,
           (images, n, y) -> {
-            plan.forward(images, n);
-            plan.jvp(direction, out);
+            plan.forwardJvp(images, n, direction, out);
             at[0] = copy(out, n, all, at[0]);
           });
     }
@@ -260,9 +260,8 @@ public final class FittedModel implements AutoCloseable {
       of.forEach(
           Samples.IN_ORDER,
           (images, n, y) -> {
-            plan.forward(images, n);
+            plan.forwardJvp(images, n, direction, product);
             plan.outputs(out);
-            plan.jvp(direction, product);
             out.add(1, product);
             out.read(values);
             for (int i = 0; i < n * classes(); i++) {

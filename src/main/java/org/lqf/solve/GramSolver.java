@@ -94,8 +94,8 @@ public final class GramSolver {
         .forEach(
             Samples.IN_ORDER,
             (images, n, targets) -> {
-              problem.forward(images, n);
-              for (float value : problem.residual(n, targets, delta).toArray()) {
+              problem.forwardJvp(images, n, delta);
+              for (float value : problem.residual(n, targets).toArray()) {
                 all[at[0]++] = -value;
               }
             });

@@ -128,9 +128,13 @@ public final class LeastSquares implements AutoCloseable {
     samples.forEach(
         Samples.IN_ORDER,
         (images, n, targets) -> {
-          forward(images, n);
-          DeviceVector residual = zero ? residual(n, targets) : residual(n, targets, delta);
-          addGradient(residual, 1.0 / all, gradient, squares);
+          if (zero) {
+            forward(images, n);
+            outputs(n).fill(0);
+          } else {
+            forwardJvp(images, n, delta);
+          }
+          addGradient(residual(n, targets), 1.0 / all, gradient, squares);
         });
   }
 
@@ -155,15 +159,7 @@ public final class LeastSquares implements AutoCloseable {
 
   /** out += 1/N JᵀJ·direction over these images, without those apart. */
   void addHessian(DeviceVector direction, DeviceVector out) throws IOException {
-    forEach((first, n) -> addHessian(n, direction, out));
-  }
-
-  /** out += 1/N JᵀJ·direction over the n images that the plan keeps. */
-  private void addHessian(int n, DeviceVector direction, DeviceVector out) {
-    DeviceVector product = workspace(n).residual;
-    plan.jvp(direction, product);
-    product.scale(1.0 / all);
-    plan.vjp(product, out);
+    forEachProduct(direction, (first, n) -> plan.vjp(outputs(n).scale(1.0 / all), out));
   }
 
   /** Takes the n images from first on, which are in the plan. */
@@ -176,7 +172,23 @@ public final class LeastSquares implements AutoCloseable {
    * Takes these images in order, without those apart; they are not read where the plan keeps them.
    */
   void forEach(Step step) throws IOException {
+    forEach(this::forward, step);
+  }
+
+  /** The same where {@link #outputs} of the n images holds J·direction. */
+  void forEachProduct(DeviceVector direction, Step step) throws IOException {
+    forEach((images, n) -> forwardJvp(images, n, direction), step);
+  }
+
+  /** What brings a batch to the plan. */
+  @FunctionalInterface
+  private interface Arrival {
+    void take(float[] images, int n);
+  }
+
+  private void forEach(Arrival arrival, Step step) throws IOException {
     if (kept == plan.forwards()) {
+      arrival.take(new float[0], samples.size());
       step.take(0, samples.size());
       return;
     }
@@ -184,7 +196,7 @@ public final class LeastSquares implements AutoCloseable {
     samples.forEach(
         Samples.IN_ORDER,
         (images, n, targets) -> {
-          forward(images, n);
+          arrival.take(images, n);
           step.take(first[0], n);
           first[0] += n;
         });
@@ -194,8 +206,22 @@ public final class LeastSquares implements AutoCloseable {
   void forward(float[] images, int n) {
     if (kept != plan.forwards()) {
       plan.forward(images, n);
-      kept = n == samples.size() ? plan.forwards() : -1;
+      keep(n);
     }
+  }
+
+  /** The same, and {@link #outputs} becomes J·direction. */
+  void forwardJvp(float[] images, int n, DeviceVector direction) {
+    if (kept == plan.forwards()) {
+      plan.jvp(direction, outputs(n));
+    } else {
+      plan.forwardJvp(images, n, direction, outputs(n));
+      keep(n);
+    }
+  }
+
+  private void keep(int n) {
+    kept = n == samples.size() ? plan.forwards() : -1;
   }
 
   /**
@@ -212,25 +238,18 @@ public final class LeastSquares implements AutoCloseable {
     plan.vjp(residual, gradient);
   }
 
-  /** f(x; w0) + JΔ − y of the plan's last forward, [n, classes], valid until the next call. */
-  DeviceVector residual(int n, float[] targets, DeviceVector delta) {
+  /**
+   * f(x; w0) + JΔ − y of the plan's last forward, [n, classes], in place of JΔ in {@link #outputs}.
+   */
+  DeviceVector residual(int n, float[] targets) {
     Workspace w = workspace(n);
-    plan.jvp(delta, w.residual);
     plan.outputs(w.other);
     w.residual.add(1, w.other);
     w.other.write(0, targets);
     return w.residual.add(-1, w.other);
   }
 
-  /** The same of Δ = 0. */
-  private DeviceVector residual(int n, float[] targets) {
-    Workspace w = workspace(n);
-    plan.outputs(w.residual);
-    w.other.write(0, targets);
-    return w.residual.add(-1, w.other);
-  }
-
-  /** A vector [n, classes] that is overwritten by the next call of any method. */
+  /** A vector [n, classes], valid until a batch of another n. */
   DeviceVector outputs(int n) {
     return workspace(n).residual;
   }

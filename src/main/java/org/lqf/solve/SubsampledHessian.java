@@ -142,12 +142,12 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
     int classes = plan.classes();
     double[] dual = new double[factor.side()]; // Jₘ·vector, then u
     float[] values = new float[Math.toIntExact(outputs.length())];
-    part.forEach(
+    part.forEachProduct(
+        vector,
         (first, n) -> {
-          plan.jvp(vector, outputs);
-          outputs.read(values);
-          for (int i = 0; i < n * classes; i++) {
-            dual[first * classes + i] = values[i];
+          float[] product = part.outputs(n).toArray();
+          for (int i = 0; i < product.length; i++) {
+            dual[first * classes + i] = product[i];
           }
         });
     factor.solve(dual, 1);

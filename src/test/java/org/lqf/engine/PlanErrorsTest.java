@@ -61,10 +61,12 @@ class PlanErrorsTest {
     refuses(() -> plan.forward(images, 4), "n is 4", "1 to 3");
     refuses(() -> plan.forward(images, -1), "n is -1");
     refuses(() -> plan.predict(delta, images, 4, scores), "n is 4");
+    refuses(() -> plan.forwardJvp(images, 4, delta, out), "n is 4");
     refuses(() -> plan.forward(new float[2 * image - 1], 2), "[3,13,11]", "858", "857");
     refuses(() -> plan.predict(delta, images, 3, new float[11]), "12", "11");
     FloatBuffer heap = FloatBuffer.wrap(images);
     refuses(() -> plan.forward(heap, 1), "direct");
+    refuses(() -> plan.forwardJvp(heap, 1, delta, out), "direct");
     ByteBuffer direct = ByteBuffer.allocateDirect(Float.BYTES * image);
     ByteOrder swapped =
         ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN
@@ -83,6 +85,10 @@ class PlanErrorsTest {
     refuses(() -> plan.outputs(few), "out", "12", "11");
     refuses(() -> plan.jvp(delta, few), "out", "12", "11");
     refuses(() -> plan.jvp(long1, out), "delta", "8813", "8814", "kinds");
+    refuses(() -> plan.jvp(delta, delta), "out is delta");
+    float[] images = new float[MAX * image];
+    refuses(() -> plan.forwardJvp(images, MAX, delta, few), "out", "12", "11");
+    refuses(() -> plan.forwardJvp(images, MAX, long1, out), "delta", "8813", "8814");
     refuses(() -> plan.vjp(few, delta), "cotangent", "12", "11");
     refuses(() -> plan.vjp(out, long1), "gradient", "8813", "8814");
     refuses(() -> plan.jacobian(delta), "rows", "105756", "8813");
@@ -98,6 +104,10 @@ class PlanErrorsTest {
       refuses(() -> plan.jvp(foreignDelta, out), "delta", "another engine");
       refuses(() -> plan.jvp(delta, foreignOut), "out", "another engine");
       refuses(() -> plan.vjp(foreignOut, delta), "cotangent", "another engine");
+      float[] one = new float[image];
+      refuses(() -> plan.forwardJvp(one, 1, foreignDelta, out), "delta", "another engine");
+      refuses(() -> plan.forwardJvp(one, 1, delta, foreignOut), "out", "another engine");
+      plan.forward(one, 1); // a refused walk keeps no images
       refuses(() -> plan.setParameters(foreignDelta), "parameters", "another engine");
       refuses(
           () -> plan.predict(foreignDelta, new float[image], 1, new float[4]), "another engine");
@@ -122,6 +132,7 @@ class PlanErrorsTest {
     float[] before = out.toArray();
     refuses(() -> plan.forward(new float[1], 1), "429");
     refuses(() -> plan.predict(delta, new float[1], 1, new float[4]), "429");
+    refuses(() -> plan.forwardJvp(new float[1], 1, delta, out), "429");
     assertEquals(1, plan.images());
     plan.outputs(out.fill(0));
     assertArrayEquals(before, out.toArray());

@@ -111,6 +111,38 @@ class PlanTest {
 
   @ParameterizedTest
   @MethodSource("org.lqf.engine.Devices#all")
+  void forwardJvpIsForwardThenJvpBitForBit(String device) {
+    Verbs verbs = trial.on(device, 2, N, N);
+    FloatBuffer direct =
+        ByteBuffer.allocateDirect(Float.BYTES * trial.images().length)
+            .order(ByteOrder.nativeOrder())
+            .asFloatBuffer()
+            .put(trial.images())
+            .flip();
+    try (Engine engine = Engine.open(device, 3);
+        Plan plan = engine.compile(net, 2 * N);
+        DeviceVector delta = engine.vector(trial.delta());
+        DeviceVector bar = engine.vector(trial.cotangent());
+        DeviceVector out = engine.vector(N * plan.classes() + 1).fill(7);
+        DeviceVector gradient = engine.vector(plan.parameters())) {
+      long forwards = plan.forwards();
+      plan.forwardJvp(trial.images(), N, delta, out);
+      float[] values = out.toArray();
+      assertEquals(7, values[values.length - 1], "entries beyond are left as they are");
+      assertArrayEquals(verbs.jvp(), widen(Arrays.copyOf(values, values.length - 1)));
+      assertEquals(N, plan.images());
+      assertTrue(plan.forwards() > forwards);
+      plan.vjp(bar, gradient);
+      assertArrayEquals(verbs.vjp(), widen(gradient.toArray()), "it keeps what vjp needs");
+      plan.forwardJvp(direct, N, delta, out.fill(7));
+      assertArrayEquals(values, out.toArray());
+      plan.outputs(out);
+      assertArrayEquals(verbs.outputs(), widen(Arrays.copyOf(out.toArray(), values.length - 1)));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("org.lqf.engine.Devices#all")
   void jacobianHasTheRowsThatJvpAndVjpMultiplyBy(String device) {
     Verbs verbs = trial.on(device, 2, N, N);
     double[] jacobian = widen(jacobian(device, 2, trial, net.parameters(), N));
@@ -252,6 +284,13 @@ class PlanTest {
       assertClose(trial.oracle().outputs(), verbs.outputs(), BOUND, "forward");
       assertEquals(0, norm(verbs.jvp()));
       assertEquals(0, norm(verbs.vjp()));
+      try (DeviceVector delta = engine.vector(trial.delta());
+          DeviceVector out = engine.vector(N * plan.classes()).fill(7)) {
+        plan.forwardJvp(trial.images(), N, delta, out);
+        assertEquals(0, out.norm());
+        plan.outputs(out);
+        assertArrayEquals(verbs.outputs(), widen(out.toArray()));
+      }
     }
   }
 

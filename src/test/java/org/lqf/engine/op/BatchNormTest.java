@@ -235,6 +235,7 @@ class BatchNormTest {
       refuses("jacobian is for networks", () -> plan.jacobian(out));
       float[] scores = new float[norm.n * OUTPUTS];
       refuses("predict is for networks", () -> plan.predict(delta, norm.images(), norm.n, scores));
+      refuses("jvp is for networks", () -> plan.forwardJvp(norm.images(), norm.n, delta, out));
       refuses(
           "Kronecker factors are for networks",
           () -> KroneckerFactors.create(plan, Sharing.REDUCE).close());
