@@ -139,15 +139,14 @@ record ModelChange(
       throws IOException {
     Unlearner unlearner = Unlearner.DEFAULT;
     Unlearner.Scope scope = scope();
-    boolean fits =
-        GramMatrix.fits(after.images(), after.classes(), start.delta().length, FreeMemory.bytes());
+    boolean fits = GramMatrix.fits(after.plan(), after.images(), FreeMemory.bytes());
     if (route == Route.GRAM && !fits) {
       throw new IllegalArgumentException(
           "%d images × %d classes need a Gram matrix of %.1f GB with its workspace, more than half of the %.1f GB that are free; use --route cg"
               .formatted(
                   after.images(),
                   after.classes(),
-                  GramMatrix.bytes(after.images(), after.classes(), start.delta().length) / 1e9,
+                  GramMatrix.bytes(after.plan(), after.images()) / 1e9,
                   FreeMemory.bytes() / 1e9));
     }
     boolean gram =

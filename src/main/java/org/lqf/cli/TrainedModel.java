@@ -93,8 +93,7 @@ final class TrainedModel implements AutoCloseable {
 
   /** Whether the memory that is free now holds a Gram matrix of these images. */
   boolean dualFits() {
-    return GramMatrix.fits(
-        fitted.images(), fitted.classes(), model().delta().length, FreeMemory.bytes());
+    return GramMatrix.fits(fitted.plan(), fitted.images(), FreeMemory.bytes());
   }
 
   /**
@@ -112,8 +111,7 @@ final class TrainedModel implements AutoCloseable {
                 .formatted(
                     fitted.images(),
                     fitted.classes(),
-                    GramMatrix.bytes(fitted.images(), fitted.classes(), model().delta().length)
-                        / 1e9,
+                    GramMatrix.bytes(fitted.plan(), fitted.images()) / 1e9,
                     FreeMemory.bytes() / 1e9));
       }
       display.work("Gram matrix");

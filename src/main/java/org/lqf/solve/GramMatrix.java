@@ -66,22 +66,45 @@ public final class GramMatrix {
     return (int) (images * classes);
   }
 
-  /** Bytes that {@link #of} and a factorisation in place hold at most. */
-  public static long bytes(long images, int classes, long parameters) {
-    return bytes(images, classes, parameters, (int) Math.min(images, Integer.MAX_VALUE));
+  /**
+   * Bytes that {@link #of} and a factorisation in place hold at most, beside the plan: K in double
+   * and rows of J.
+   *
+   * @param network with its head
+   * @param linearised names of its layers
+   * @param batch images that the plan will take at most
+   */
+  public static long bytes(Backbone network, Set<String> linearised, long images, int batch) {
+    return bytes(network, linearised, network.balancedHead(), images, batch);
   }
 
-  /** The same where a plan takes so many images at most. */
-  public static long bytes(long images, int classes, long parameters, int batch) {
+  /** The same with a plan that there is. */
+  public static long bytes(Plan plan, long images) {
+    return bytes(
+        plan.backbone(), plan.linearised().layers(), plan.balancedHead(), images, plan.maxBatch());
+  }
+
+  private static long bytes(
+      Backbone network,
+      Set<String> linearised,
+      Optional<ParameterBlock> balanced,
+      long images,
+      int batch) {
+    int classes = network.outputShape().channels();
+    long parameters = network.parameters();
     long side = images * classes;
-    long rows = Math.min(partBytes(side, parameters), rowsBytes(batch, classes, parameters));
+    long rows = 0;
+    for (Part part : parts(network, linearised, balanced, most(side, parameters))) {
+      long tile = tile(part, images, batch, classes, parameters);
+      long held = tile == images ? images : (HELD + 1) * tile;
+      rows = Math.max(rows, 4 * held * part.classes() * part.length());
+    }
     return 8 * side * side + rows;
   }
 
   /** Whether K and a factorisation in place fit into half of so many bytes. */
-  public static boolean fits(long images, int classes, long parameters, long freeBytes) {
-    return possible(images, classes)
-        && bytes(images, classes, parameters) <= MEMORY_SHARE * freeBytes;
+  public static boolean fits(Plan plan, long images, long freeBytes) {
+    return possible(images, plan.classes()) && bytes(plan, images) <= MEMORY_SHARE * freeBytes;
   }
 
   /**

@@ -221,7 +221,7 @@ final class Planner {
               loaded
                   - untouched(batch)
                   + part * image
-                  + GramMatrix.bytes(part, classes, parameters(), partBatch),
+                  + GramMatrix.bytes(network, layers, part, partBatch),
               fresh(memory.of(partBatch)) + gramSeconds(part, partBatch)));
       loaded += 8L * part * classes * part * classes;
       // H's products leave the part out, the preconditioner walks over it: twice if it is not kept.
@@ -252,8 +252,7 @@ final class Planner {
                   loaded
                       + images * image // in tiles
                       + Math.max(
-                          GramMatrix.bytes(images, classes, parameters(), batch),
-                          vectors(2) + copies),
+                          GramMatrix.bytes(network, layers, images, batch), vectors(2) + copies),
                   first + gramSeconds(images, batch) + GRAM_PASSES * perPass);
           case AUTO -> throw new AssertionError("chosen before");
         });
@@ -286,7 +285,7 @@ final class Planner {
     GramWork work = GramWork.of(network, layers, count, batch);
     return work.network() * speeds.vjp() / (2 * macs)
         + work.products() * speeds.product()
-        + fresh(GramMatrix.bytes(count, classes, parameters(), batch));
+        + fresh(GramMatrix.bytes(network, layers, count, batch));
   }
 
   /** Finding the learning rate, where none is given. */

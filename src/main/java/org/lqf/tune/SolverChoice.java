@@ -43,7 +43,7 @@ public record SolverChoice(Solver solver, String reason) {
         SubsampledHessian.size(network, layers, images),
         Macs.of(network),
         GramWork.of(network, layers, images, most).multiplyAdds(),
-        GramMatrix.fits(images, plan.classes(), plan.parameters(), FreeMemory.bytes()));
+        GramMatrix.fits(plan, images, FreeMemory.bytes()));
   }
 
   /**

@@ -127,6 +127,35 @@ class GramMatrixTest {
     }
   }
 
+  @Test
+  void itHoldsAsManyBytesAsItSays() throws IOException {
+    Set<String> layers = layers(network(0), 0, network(0).blocks().size());
+    for (Backbone network : List.of(balanced(2), balanced(CLASSES), network(1e-3f))) {
+      int classes = network.outputShape().channels();
+      Samples samples = ImageArray.unlabelled(images(0, IMAGES), IMAGES, classes, IMAGES);
+      for (int batch : new int[] {IMAGES, 1}) {
+        try (Engine engine = Engine.open("cpu", 1);
+            Plan plan = engine.compile(network, layers, batch)) {
+          GramMatrix.of(engine, plan, samples, Progress.NONE).close(); // the thread's scratch
+          long before = engine.memoryBytes();
+          long[] most = {0};
+          Progress watch = s -> most[0] = Math.max(most[0], engine.memoryBytes() - before);
+          GramMatrix.of(engine, plan, samples, watch).close();
+          long told = GramMatrix.bytes(network, layers, IMAGES, batch);
+          assertEquals(told, GramMatrix.bytes(plan, IMAGES));
+          assertTrue(most[0] <= told, most[0] + " bytes held, " + told + " told");
+          assertTrue(most[0] >= 0.95 * told, most[0] + " bytes held, " + told + " told");
+        }
+      }
+    }
+  }
+
+  /** With a head of zeros. */
+  private static Backbone balanced(int classes) {
+    int features = Goldens.kinds().cutAtFeatures().outputShape().channels();
+    return Goldens.kinds().withHead(new float[classes * features], new float[classes], List.of());
+  }
+
   private static float[] images(int from, int to) {
     float[] all = ((ImageArray) SAMPLES).images();
     int size = all.length / IMAGES;
