@@ -169,18 +169,19 @@ LQF_API int32_t lqf_plan_forward(lqf_plan* plan, const float* images, int32_t n)
 /* The same for images that are on the device already. */
 LQF_API int32_t lqf_plan_forward_vector(lqf_plan* plan, lqf_vector* images, int32_t n);
 
-/* forward, and out [n, C] = J delta, in one walk over the layers: what both read they read once. Same bits as forward, then jvp. */
+/* forward, and out [n, C] = J delta, in one walk over the layers: what both read they read once. Same bits as forward, then jvp.
+ * out is not delta; the rest of it is left as it is, here and below. */
 LQF_API int32_t lqf_plan_forward_jvp(lqf_plan* plan, const float* images, int32_t n, lqf_vector* delta,
                                      lqf_vector* out);
 
-/* out[0 .. n*C) = f(x; w0) of the last forward. The rest of out is left as it is, here and below. */
+/* out[0 .. n*C) = f(x; w0) of the last forward. */
 LQF_API int32_t lqf_plan_outputs(lqf_plan* plan, lqf_vector* out);
 
 /* Of each batch_norm, in node order: mean [channels], then variance [channels] of its input over the images of the last forward, sums
  * divided by m and m - 1, m = n * height * width. out [2 * channels of all]. */
 LQF_API int32_t lqf_plan_statistics(lqf_plan* plan, lqf_vector* out);
 
-/* out [n, C] = J delta. delta [P]; entries of frozen layers are ignored. */
+/* out [n, C] = J delta. delta [P]; entries of frozen layers are ignored. out is not delta. */
 LQF_API int32_t lqf_plan_jvp(lqf_plan* plan, lqf_vector* delta, lqf_vector* out);
 
 /* gradient [P] += J^T cotangent [n, C], image by image in order. Entries of frozen layers are left as they are. */

@@ -368,7 +368,7 @@ void Plan::place_buffers() {
             argmax += lines(values_[size_t(step.out)].floats * max_batch_);
         }
     }
-    // predict needs values and tangents together, vjp neither
+    // forward_jvp and predict need values and tangents together, vjp neither
     const int64_t tangents = place(tangent);
     lane_floats_ = tangents + place(primal);
     scratch_floats_ = std::max(lanes * lane_floats_, place(cotangent));
@@ -737,8 +737,8 @@ void Plan::jacobian(float* rows, int64_t parameter, int64_t length, int classes)
 }
 
 // Forward and jvp step by step, so that a convolution reads its input once for both.
-void Plan::walk(Verb verb, const lqf_vector* delta, const float* images, int n, const void* out,
-                const Arrived& arrived) {
+void Plan::forward_with_jvp(Verb verb, const lqf_vector* delta, const float* images, int n, const void* out,
+                            const Arrived& arrived) {
     const bool moves = values_.back().tangent;
     const float* packs = moves ? to_pack(delta) : nullptr;
     images_ = n;
@@ -746,7 +746,7 @@ void Plan::walk(Verb verb, const lqf_vector* delta, const float* images, int n, 
         if (packs) pack(packs);
         each_strip([&](int first, int m) {
             import_images(images, first, m);
-            for (const Step& step : steps_) walk_step(step, first, m);
+            for (const Step& step : steps_) step_with_jvp(step, first, m);
             arrived(first, m);
         });
     });
@@ -761,12 +761,12 @@ void Plan::export_change(int m, float* out) {
 }
 
 void Plan::forward_jvp(const float* images, int n, const lqf_vector* delta, float* out) {
-    walk(kForwardJvp, delta, arrive(images, n), n, out,
-         [&](int first, int m) { export_change(m, out + int64_t(first) * classes()); });
+    forward_with_jvp(kForwardJvp, delta, arrive(images, n), n, out,
+                     [&](int first, int m) { export_change(m, out + int64_t(first) * classes()); });
 }
 
 void Plan::predict(const lqf_vector* delta, const float* images, int n, const void* out, const Depart& depart) {
-    walk(kPredict, delta, images, n, out, [&](int first, int m) {
+    forward_with_jvp(kPredict, delta, images, n, out, [&](int first, int m) {
         float *base = scores_.as<float>() + int64_t(first) * classes(),
               *change = base + int64_t(max_batch_) * classes();
         ops_.export_outputs(engine_->threads, m, classes(), x(int(values_.size()) - 1, first), base);
@@ -803,7 +803,7 @@ void Plan::predict_on_device(const lqf_vector* delta, const float* images, int n
     });
 }
 
-void Plan::walk_step(const Step& step, int first, int m) {
+void Plan::step_with_jvp(const Step& step, int first, int m) {
     if (!has_weights(step.node) || !(step.node.linearised || x_dot(step.in0))) {
         forward_step(step, first, m);
         jvp_step(step, first, m);

@@ -121,8 +121,9 @@ private:
     void forward_step(const Step& step, int first, int m);
     void jvp_step(const Step& step, int first, int m);
     using Arrived = std::function<void(int first, int m)>;
-    void walk(Verb verb, const lqf_vector* delta, const float* images, int n, const void* out, const Arrived& arrived);
-    void walk_step(const Step& step, int first, int m);
+    void forward_with_jvp(Verb verb, const lqf_vector* delta, const float* images, int n, const void* out,
+                          const Arrived& arrived);
+    void step_with_jvp(const Step& step, int first, int m);
     using Depart = std::function<void(int first, int m, const float* scores)>;  // [m, C]
     void predict(const lqf_vector* delta, const float* images, int n, const void* out, const Depart& depart);
     void export_change(int m, float* out);  // J delta of the images that arrived; zeros where nothing moves

@@ -270,6 +270,16 @@ struct Loop {
         OK(lqf_factors_accumulate(growing, from, 0, 0));
         OK(lqf_factors_accumulate(growing, from, 2, 7));
     }
+    void predict(const Floats& images) {
+        OK(lqf_plan_predict(plan, delta, images.data(), kMany, scores.data()));
+        all.insert(all.end(), scores.begin(), scores.end());
+    }
+    void forward_jvp(const Floats& images) {
+        OK(lqf_vector_add(delta, -0.01f, step));
+        OK(lqf_plan_forward_jvp(plan, images.data(), kMany, delta, out));
+        const Floats change = read(out);
+        all.insert(all.end(), change.begin(), change.end());
+    }
     void round() {
         for (const Floats* images : {&a, &b}) {
             forward(*images, kMany);
@@ -277,13 +287,10 @@ struct Loop {
         }
         OK(lqf_plan_jacobian(plan, rows, 0, 0, e.network.parameters, kClasses));
         accumulate(plan);
-        for (const Floats* images : {&b, &a}) {
-            OK(lqf_plan_predict(plan, delta, images->data(), kMany, scores.data()));
-            all.insert(all.end(), scores.begin(), scores.end());
-            OK(lqf_plan_forward_jvp(plan, images->data(), kMany, delta, out));
-            const Floats change = read(out);
-            all.insert(all.end(), change.begin(), change.end());
-        }
+        predict(b);  // forward_jvp packs delta, in both buffers in which images arrive
+        forward_jvp(b);
+        forward_jvp(a);
+        predict(a);
     }
     Floats read(lqf_vector* v) {
         Floats values(size_t(v->length));

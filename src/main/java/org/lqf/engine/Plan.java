@@ -149,7 +149,7 @@ public final class Plan extends Handle {
    *
    * @param batch [n, channels, height, width], read; more may follow
    * @param delta [parameters], read; entries of frozen layers are ignored
-   * @param out [n, classes], J · delta, overwritten; entries beyond are left as they are
+   * @param out [n, classes], J · delta, overwritten; entries beyond are left as they are; not delta
    */
   public void forwardJvp(float[] batch, int n, DeviceVector delta, DeviceVector out) {
     checkImages(batch.length, n);
@@ -221,7 +221,7 @@ public final class Plan extends Handle {
    * Applies the Jacobian to a direction: out = J · delta.
    *
    * @param delta [parameters], read; entries of frozen layers are ignored
-   * @param out [n, classes], overwritten; entries beyond are left as they are
+   * @param out [n, classes], overwritten; entries beyond are left as they are; not delta
    * @throws IllegalStateException if forward was not called
    */
   public void jvp(DeviceVector delta, DeviceVector out) {

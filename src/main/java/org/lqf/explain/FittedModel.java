@@ -178,11 +178,12 @@ public final class FittedModel implements AutoCloseable {
           (images, n, y) -> {
             if (direction == null) {
               plan.forward(images, n);
+              plan.outputs(out);
             } else {
               plan.forwardJvp(images, n, direction, product);
+              plan.outputs(out);
+              out.add(1, product);
             }
-            plan.outputs(out);
-            out.add(1, product);
             at[0] = copy(out, n, all, at[0]);
           });
     }

@@ -119,7 +119,7 @@ public final class GramSolver {
             (images, n, targets) -> {
               int end = at[0] + n * classes;
               problem.forward(images, n);
-              DeviceVector cotangent = problem.outputs(n);
+              DeviceVector cotangent = problem.vector(n);
               cotangent.write(Arrays.copyOfRange(single, at[0], end));
               problem.plan().vjp(cotangent, delta);
               at[0] = end;

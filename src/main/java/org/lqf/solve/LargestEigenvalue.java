@@ -51,7 +51,7 @@ public final class LargestEigenvalue {
                 for (int i = 0; i < ITERATIONS; i++) {
                   v.scale(1 / v.norm());
                   hv.set(v).scale(problem.ridge());
-                  DeviceVector product = problem.outputs(n);
+                  DeviceVector product = problem.vector(n);
                   problem.plan().jvp(v, product);
                   product.scale(1.0 / n);
                   problem.plan().vjp(product, hv);

@@ -30,21 +30,21 @@ public final class LeastSquares implements AutoCloseable {
   private long kept = -1; // plan.forwards() while the plan keeps all images
 
   /** Vectors [n, classes] for batches of n images; all batches but the last have one n. */
-  private record Workspace(int n, DeviceVector residual, DeviceVector other)
+  private record Workspace(int n, DeviceVector vector, DeviceVector other)
       implements AutoCloseable {
     static Workspace of(Engine engine, int n, int classes) {
-      DeviceVector residual = engine.vector((long) n * classes);
+      DeviceVector vector = engine.vector((long) n * classes);
       try {
-        return new Workspace(n, residual, engine.vector((long) n * classes));
+        return new Workspace(n, vector, engine.vector((long) n * classes));
       } catch (RuntimeException e) {
-        residual.close();
+        vector.close();
         throw e;
       }
     }
 
     @Override
     public void close() {
-      residual.close();
+      vector.close();
       other.close();
     }
   }
@@ -130,7 +130,7 @@ public final class LeastSquares implements AutoCloseable {
         (images, n, targets) -> {
           if (zero) {
             forward(images, n);
-            outputs(n).fill(0);
+            vector(n).fill(0);
           } else {
             forwardJvp(images, n, delta);
           }
@@ -159,7 +159,7 @@ public final class LeastSquares implements AutoCloseable {
 
   /** out += 1/N JᵀJ·direction over these images, without those apart. */
   void addHessian(DeviceVector direction, DeviceVector out) throws IOException {
-    forEachProduct(direction, (first, n) -> plan.vjp(outputs(n).scale(1.0 / all), out));
+    forEachProduct(direction, (first, n) -> plan.vjp(vector(n).scale(1.0 / all), out));
   }
 
   /** Takes the n images from first on, which are in the plan. */
@@ -175,7 +175,7 @@ public final class LeastSquares implements AutoCloseable {
     forEach(this::forward, step);
   }
 
-  /** The same where {@link #outputs} of the n images holds J·direction. */
+  /** The same where {@link #vector} of the n images holds J·direction. */
   void forEachProduct(DeviceVector direction, Step step) throws IOException {
     forEach((images, n) -> forwardJvp(images, n, direction), step);
   }
@@ -210,12 +210,12 @@ public final class LeastSquares implements AutoCloseable {
     }
   }
 
-  /** The same, and {@link #outputs} becomes J·direction. */
+  /** The same, and {@link #vector} becomes J·direction. */
   void forwardJvp(float[] images, int n, DeviceVector direction) {
     if (kept == plan.forwards()) {
-      plan.jvp(direction, outputs(n));
+      plan.jvp(direction, vector(n));
     } else {
-      plan.forwardJvp(images, n, direction, outputs(n));
+      plan.forwardJvp(images, n, direction, vector(n));
       keep(n);
     }
   }
@@ -239,19 +239,22 @@ public final class LeastSquares implements AutoCloseable {
   }
 
   /**
-   * f(x; w0) + JΔ − y of the plan's last forward, [n, classes], in place of JΔ in {@link #outputs}.
+   * f(x; w0) + JΔ − y of the plan's last forward, [n, classes], in place of JΔ in {@link #vector}.
    */
   DeviceVector residual(int n, float[] targets) {
     Workspace w = workspace(n);
     plan.outputs(w.other);
-    w.residual.add(1, w.other);
+    w.vector.add(1, w.other);
     w.other.write(0, targets);
-    return w.residual.add(-1, w.other);
+    return w.vector.add(-1, w.other);
   }
 
-  /** A vector [n, classes], valid until a batch of another n. */
-  DeviceVector outputs(int n) {
-    return workspace(n).residual;
+  /**
+   * The vector [n, classes] in which these methods leave J·direction and residuals, the caller's in
+   * between; a batch of another n has another.
+   */
+  DeviceVector vector(int n) {
+    return workspace(n).vector;
   }
 
   private Workspace workspace(int n) {

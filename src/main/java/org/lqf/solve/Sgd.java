@@ -81,7 +81,7 @@ public record Sgd(int epochs, double rate, double momentum) {
                 epoch,
                 (images, n, targets) -> {
                   gradient.set(delta).scale(problem.ridge());
-                  problem.plan().forwardJvp(images, n, delta, problem.outputs(n));
+                  problem.plan().forwardJvp(images, n, delta, problem.vector(n));
                   problem.addGradient(problem.residual(n, targets), 1.0 / n, gradient, squares);
                   if (factors == null) {
                     velocity.scale(momentum).add(-epochRate, gradient);

@@ -31,7 +31,6 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
   private final LeastSquares part; // the others are apart from it
   private final @Nullable LeastSquares rest; // null if the part is all
   private final SymmetricMatrix factor; // of K + λN I
-  private final DeviceVector outputs; // [batch, classes]
   private final int all; // N
   private final double ridge; // λ
 
@@ -46,7 +45,6 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
     this.ridge = problem.ridge();
     this.plan = plan;
     this.factor = factor;
-    this.outputs = engine.vector((long) plan.maxBatch() * plan.classes());
     this.rest =
         others == null ? null : new LeastSquares(engine, problem.plan(), others, ridge, all, null);
     this.part = new LeastSquares(engine, plan, images, ridge, all, rest);
@@ -141,11 +139,10 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
   private double[] solve(DeviceVector vector, DeviceVector target) throws IOException {
     int classes = plan.classes();
     double[] dual = new double[factor.side()]; // Jₘ·vector, then u
-    float[] values = new float[Math.toIntExact(outputs.length())];
     part.forEachProduct(
         vector,
         (first, n) -> {
-          float[] product = part.outputs(n).toArray();
+          float[] product = part.vector(n).toArray();
           for (int i = 0; i < product.length; i++) {
             dual[first * classes + i] = product[i];
           }
@@ -154,11 +151,11 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
     target.fill(0);
     part.forEach(
         (first, n) -> {
-          for (int i = 0; i < n * classes; i++) {
+          float[] values = new float[n * classes];
+          for (int i = 0; i < values.length; i++) {
             values[i] = (float) dual[first * classes + i];
           }
-          outputs.write(values);
-          plan.vjp(outputs, target);
+          plan.vjp(part.vector(n).write(values), target);
         });
     target.scale(-1).add(1, vector).scale(1 / ridge);
     return dual;
@@ -167,7 +164,6 @@ public final class SubsampledHessian implements Preconditioner, AutoCloseable {
   @Override
   public void close() {
     part.close();
-    outputs.close();
     factor.close();
     plan.close();
   }

@@ -207,9 +207,11 @@ final class Planner {
               "Kronecker factors", loaded + factors + eigenBytes(), factorSeconds()));
     }
     boolean kept = batch >= images && !solver.stochastic(); // then forward runs once
-    double perForward = images * (speeds.forward() + (held ? 0 : speeds.read()));
-    double perPass = (kept ? 0 : perForward) + images * (speeds.jvp() + speeds.vjp());
-    double first = fresh(memory.of(batch)) + (kept ? perForward : 0);
+    double reading = held ? 0 : images * speeds.read();
+    double perPass =
+        images * speeds.vjp()
+            + (kept ? images * speeds.jvp() : reading + images * speeds.forwardJvp());
+    double first = fresh(memory.of(batch)) + (kept ? reading + images * speeds.forward() : 0);
     long copies = vectors(2); // of the result, on their way to the model
     int part = solver == Solver.CG ? this.part : 0;
     if (part > 0) {
@@ -225,8 +227,9 @@ final class Planner {
               fresh(memory.of(partBatch)) + gramSeconds(part, partBatch)));
       loaded += 8L * part * classes * part * classes;
       // H's products leave the part out, the preconditioner walks over it: twice if it is not kept.
-      double walks = part > batch ? 1 : kept ? 0 : -1; // forward, beside those of all images
-      perPass += walks * part * speeds.forward();
+      double beside =
+          part > batch ? speeds.forward() : kept ? 0 : speeds.jvp() - speeds.forwardJvp();
+      perPass += part * beside; // what all images cost
     }
     stages.add(
         switch (solver) {

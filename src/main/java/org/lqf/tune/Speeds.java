@@ -16,11 +16,19 @@ import org.lqf.solve.GramWork;
  * @param read seconds an image, decoded and scaled
  * @param forward seconds an image
  * @param jvp seconds an image
+ * @param forwardJvp seconds an image, both in one walk
  * @param vjp seconds an image
  * @param newByte seconds a byte of memory that is written for the first time
  * @param product seconds a multiply-add of {@link GramWork#products}, 0 where none will be taken
  */
-record Speeds(double read, double forward, double jvp, double vjp, double newByte, double product) {
+record Speeds(
+    double read,
+    double forward,
+    double jvp,
+    double forwardJvp,
+    double vjp,
+    double newByte,
+    double product) {
 
   static final int IMAGES = 8; // sent through the network
 
@@ -61,11 +69,14 @@ record Speeds(double read, double forward, double jvp, double vjp, double newByt
       double reading = least(engine, 0, read) / n / readers; // no more: it fills Java's heap
       double forward = least(engine, ENOUGH, () -> plan.forward(batch, n)) / n;
       double jvp = least(engine, ENOUGH, () -> plan.jvp(delta, outputs)) / n;
+      double forwardJvp =
+          least(engine, ENOUGH, () -> plan.forwardJvp(batch, n, delta, outputs)) / n;
       double vjp = least(engine, ENOUGH, () -> plan.vjp(outputs, delta)) / n;
       return new Speeds(
           reading,
           forward,
           jvp,
+          forwardJvp,
           vjp,
           engine.describe().startsWith("cpu")
               ? least(engine, ENOUGH, () -> engine.vector(NEW_FLOATS).fill(1).close())
