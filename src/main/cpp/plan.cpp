@@ -589,11 +589,7 @@ void Plan::jvp_step(const Step& step, int first, int m) {
 }
 
 void Plan::jvp(const lqf_vector* delta, float* out) {
-    Threads& threads = engine_->threads;
-    if (!values_.back().tangent) {  // everything is frozen
-        ops_.fill(threads, int64_t(images_) * classes(), 0.0f, out);
-        return;
-    }
+    if (!values_.back().tangent) return export_change(images_, out);
     const float* packs = to_pack(delta);
     replay(kJvp, packs, nullptr, out, [&] {
         if (packs) pack(packs);

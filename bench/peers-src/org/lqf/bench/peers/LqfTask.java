@@ -11,7 +11,7 @@ import org.lqf.engine.Winograd;
 /** The verbs of a plan. */
 final class LqfTask implements Task {
 
-  /** What is timed; all but STEP_KEPT evaluate f(x; w0) first. */
+  /** What is timed; all but STEP_KEPT evaluate f(x; w0), JVP, PREDICT and STEP in one walk. */
   enum Verb {
     /** f(x; w0), nothing linearised. */
     INFERENCE,
