@@ -25,7 +25,7 @@ import org.lqf.tune.TrainingListener;
 import org.lqf.tune.TuningPlan;
 
 /**
- * How an LQF step (forward, jvp, vjp) and a training grow; {@code bench/scaling} runs it.
+ * How an LQF step (forward with jvp, vjp) and a training grow; {@code bench/scaling} runs it.
  *
  * <p>Every row is a process of its own, so that its peak resident memory is its own. A step's
  * prediction is the process before it has this plan, what the plan says of itself and two vectors;
@@ -209,8 +209,7 @@ public final class Scaling {
           DeviceVector outputs = engine.vector((long) s.batch * s.classes)) {
         CleanTiming.Work work =
             () -> {
-              plan.forward(images, s.batch);
-              plan.jvp(delta, outputs);
+              plan.forwardJvp(images, s.batch, delta, outputs);
               plan.vjp(outputs, gradient);
             };
         double seconds =
