@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 namespace lqf {
 
 namespace {
 
-constexpr int64_t kLine = 16;                // floats: every buffer starts on a 64-byte line
-constexpr int64_t kCacheFloats = 2 << 20;    // a micro-batch of the widest value should fit: 8 MB
+constexpr int64_t kLine = 16;              // floats: every buffer starts on a 64-byte line
+constexpr int64_t kCacheFloats = 2 << 20;  // a micro-batch of the widest value should fit: 8 MB
+// Likewise where vjp alone goes by micro-batches, as it would by strips if sums had no order: 2 MB.
+constexpr int64_t kBackFloats = 512 << 10;
 constexpr int64_t kDeviceFloats = 64 << 20;  // likewise on a device, which only its memory bounds: 256 MB
 constexpr int kMinMicro = 16, kMaxMicro = 64;
 // Of networks whose packed weights every thread can fetch again for a few images: the widest value of a strip, 256 kB.
@@ -101,7 +104,9 @@ Plan::Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, c
     if (statistics_floats() > 0) {
         micro_ = max_batch;
     } else if (const int strip = strip_for(widest)) {
-        (engine_->threads.count() > 1 ? strip_ : micro_) = std::min(max_batch, strip);
+        const bool nests = engine_->threads.count() > 1;
+        (nests ? strip_ : micro_) = std::min(max_batch, strip);
+        if (nests) micro_ = std::min(micro_, std::max(kMinMicro, int(kBackFloats / widest)));
     }
     place_buffers();
     set_parameters(parameters);
@@ -327,6 +332,20 @@ void Plan::place_buffers() {
         touch(step.out, time);
     }
 
+    // Whose cotangent a buffer's takes the place of: that of an add, where it is the first to arrive at what was added, which then adds to it.
+    std::vector<size_t> place_of(values_.size());
+    std::vector<int> first_bar = first, last_bar = last;
+    std::iota(place_of.begin(), place_of.end(), size_t(0));
+    for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+        if (step->in1 < 0 || step->in1 == step->in0 || step->accumulate1) continue;
+        const auto added = size_t(values_[size_t(step->in1)].storage);
+        if (!values_[added].tangent) continue;
+        const size_t place = place_of[size_t(values_[size_t(step->out)].storage)];
+        place_of[added] = place;
+        first_bar[place] = std::min(first_bar[place], first[added]);
+        last_bar[place] = std::max(last_bar[place], last[added]);
+    }
+
     int64_t kept = 0, argmax = 0, weights = 0, deltas = 0, statistics = 0;
     std::vector<Interval> primal, tangent, cotangent;
     const int together = strip_ ? strip_ : micro_, lanes = strip_ ? engine_->threads.count() : 1;
@@ -341,7 +360,8 @@ void Plan::place_buffers() {
         }
         if (!value.tangent) continue;
         tangent.push_back({value.floats * together, first[v], last[v], &value.x_dot});
-        cotangent.push_back({value.floats * micro_, -last[v], -first[v], &value.x_bar});  // time runs backwards
+        if (place_of[v] == v)  // time runs backwards
+            cotangent.push_back({value.floats * micro_, -last_bar[v], -first_bar[v], &value.x_bar});
     }
     for (Step& step : steps_) {
         if (has_weights(step.node)) {
@@ -377,7 +397,7 @@ void Plan::place_buffers() {
         value.kept = root.kept;
         value.x = root.x;
         value.x_dot = root.x_dot;
-        value.x_bar = root.x_bar;
+        value.x_bar = values_[place_of[size_t(value.storage)]].x_bar;
     }
     for (Value& value : values_)
         if (!value.kept) value.x += tangents;
@@ -615,6 +635,7 @@ void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at, s
         auto pass_on = [&](int value, bool accumulate) {
             if (!values_[size_t(value)].tangent) return;
             float* bar = scratch(values_[size_t(value)].x_bar);
+            if (bar == y_bar) return;  // it is there
             if (accumulate)
                 ops_.add(threads, y.floats * m, bar, y_bar, bar);
             else

@@ -13,18 +13,21 @@
 namespace lqf::cpu {
 namespace {
 
-constexpr int64_t kBufferFloats = 1280 * 1024;  // for sums of images that are worked off side by side
-constexpr int64_t kTileFloats = 128 * 1024;     // of a strip of Winograd's tiles: a share of the second-level cache
-constexpr int kStagedRows = 16;                 // outputs whose inputs are staged together, where taps are rows
-constexpr int kTiledRows = 4;                   // of them, whose cotangents are transformed together
-constexpr int kWinogradInBlocks = 4;            // of a part: as many share the transformed cotangents
+constexpr int64_t kMostSums = 1280 * 1024;     // floats of an image's sums, for images to be worked off side by side
+constexpr int64_t kBufferFloats = 128 * 1024;  // for those of some images: of a second-level cache
+// Of an image with fewer, writing and reading its sums takes as long as making them: threads share out parts rather than images.
+constexpr int kFewPixels = 144;
+constexpr int64_t kTileFloats = 128 * 1024;  // of a strip of Winograd's tiles: a share of the second-level cache
+constexpr int kStagedRows = 16;              // outputs whose inputs are staged together, where taps are rows
+constexpr int kTiledRows = 4;                // of them, whose cotangents are transformed together
+constexpr int kWinogradInBlocks = 4;         // of a part: as many share the transformed cotangents
 constexpr int kTapOutBlocks = 2;  // of a part by taps: the sums of more are not in the first-level cache between taps
 
 // The weights are cut into parts: some input blocks by some output blocks, held as [output block][input block][tap][channel][16] while
 // the sums of the images are added to them one after the other.
 class Gradient {
 public:
-    Gradient(const Conv2d& c, const float* x, const float* y_bar, float* w_bar, int64_t image_stride)
+    Gradient(const Conv2d& c, const float* x, const float* y_bar, float* w_bar, int64_t image_stride, int threads)
         : c_(c), k_(kernels()), x_(x), y_bar_(y_bar), w_bar_(w_bar), image_stride_(image_stride) {
         chained_ = is_linear(c);
         images_as_pixels_ = chained_ && image_stride == 0;
@@ -37,6 +40,11 @@ public:
         groups_ = int(ceil_div(out_.blocks(), by_taps ? std::min(kTapOutBlocks, k_.outer_blocks) : k_.outer_blocks));
         out_blocks_ = int(ceil_div(out_.blocks(), groups_));
         in_blocks_ = form_ ? int(ceil_div(in_.blocks(), ceil_div(in_.blocks(), kWinogradInBlocks))) : 1;
+        tile_blocks_ = in_blocks_ + out_blocks_;
+        by_parts_ = threads == 1 || parts() >= 4 * threads;
+        const bool few = image_stride == 0 && out_.h * out_.w <= kFewPixels;
+        for (int blocks = in_blocks_; few && !by_parts_ && blocks > 0; blocks /= 2)
+            if (parts(blocks) % threads == 0) in_blocks_ = blocks, by_parts_ = true;
     }
 
     void run(Threads& threads) const {
@@ -46,7 +54,7 @@ public:
                 const int image = int(task / parts());
                 add_images(part(task % parts()), image, image + 1, threads, thread);
             });
-        } else if (chained_ || parts() >= 4 * threads.count() || floats > kBufferFloats) {
+        } else if (chained_ || by_parts_ || floats > kMostSums) {
             threads.each(parts(),
                          [&](int64_t task, int thread) { add_images(part(task), 0, out_.n, threads, thread); });
         } else {
@@ -61,13 +69,19 @@ private:
 
     int taps() const { return c_.kh * c_.kw; }
     int64_t elements() const { return elements_of(form_); }
-    int64_t parts() const { return int64_t(groups_) * ceil_div(in_.blocks(), in_blocks_); }
+    int64_t parts() const { return parts(in_blocks_); }
+    int64_t parts(int in_blocks) const { return int64_t(groups_) * ceil_div(in_.blocks(), in_blocks); }
     int64_t block_floats() const { return int64_t(taps()) * std::min(kBlock, c_.ic) * kBlock; }
     int64_t part_floats() const { return out_blocks_ * in_blocks_ * block_floats(); }
     Part part(int64_t index) const {
         const int in_block = int(index / groups_) * in_blocks_, out_block = int(index % groups_) * out_blocks_;
         return {in_block, std::min(in_blocks_, in_.blocks() - in_block), out_block,
                 std::min(out_blocks_, out_.blocks() - out_block)};
+    }
+    // One of the blocks that a part holds; of none where the part is a smaller one.
+    Part block(const Part& p, int index) const {
+        const int out = index / in_blocks_, in = index % in_blocks_;
+        return {p.in_block + in, std::min(1, p.in_blocks - in), p.out_block + out, std::min(1, p.blocks - out)};
     }
     int channels(int in_block) const { return std::min(kBlock, c_.ic - in_block * kBlock); }
 
@@ -79,17 +93,18 @@ private:
         for (int first = 0; first < out_.n; first += at_once) {
             const int images = std::min(at_once, out_.n - first);
             threads.each(images * parts(), [&](int64_t task, int thread) {
-                float* sum = sums + task * part_floats();
-                std::fill_n(sum, part_floats(), 0.0f);
                 add_image(part(task % parts()), first + int(task / parts()),
-                          threads.scratch(thread, size_t(work_floats())), sum);
+                          threads.scratch(thread, size_t(work_floats())), true, sums + task * part_floats());
             });
-            threads.each(parts(), [&](int64_t p, int thread) {
-                float* total = threads.scratch(thread, size_t(part_floats()));
-                read(part(p), w_bar_, total);
+            const int blocks = out_blocks_ * in_blocks_;
+            threads.each(parts() * blocks, [&](int64_t task, int thread) {
+                const Part p = block(part(task / blocks), int(task % blocks));
+                if (p.in_blocks <= 0 || p.blocks <= 0) return;
+                float* total = threads.scratch(thread, size_t(block_floats()));
+                read(p, w_bar_, total);
                 for (int image = 0; image < images; ++image)
-                    k_.add(part_floats(), total, sums + image * image_floats + p * part_floats(), total);
-                write(part(p), total, w_bar_);
+                    k_.add(block_floats(), total, sums + image * image_floats + task * block_floats(), total);
+                write(p, total, w_bar_);
             });
         }
     }
@@ -101,19 +116,20 @@ private:
         read(part, w_bar, total);
         for (int image = first; image < last; ++image) {
             if (chained_ || form_) {  // by tiles an image's sum is added at once
-                add_image(part, image, work, total);
+                add_image(part, image, work, false, total);
             } else {
-                std::fill_n(sum, part_floats(), 0.0f);
-                add_image(part, image, work, sum);
+                add_image(part, image, work, true, sum);
                 k_.add(part_floats(), total, sum, total);
             }
         }
         write(part, total, w_bar);
     }
 
-    void add_image(const Part& part, int image, float* work, float* sum) const {
+    // sum += the image's, or is set to it where it is fresh.
+    void add_image(const Part& part, int image, float* work, bool fresh, float* sum) const {
+        if (fresh && !form_) std::fill_n(sum, part_floats(), 0.0f);
         if (form_)
-            add_image_by_tiles(part, image, work, sum);
+            add_image_by_tiles(part, image, work, fresh, sum);
         else if (row_form_)
             add_image_by_row_tiles(part, image, work, sum);
         else if (has_row_taps(c_))
@@ -203,7 +219,7 @@ private:
     }
 
     // By the transpose of Winograd's filtering: u = sum over tiles of (B^T x B) (A y_bar A^T)^T for each element of the tiles, then G^T u G.
-    void add_image_by_tiles(const Part& part, int image, float* work, float* sum) const {
+    void add_image_by_tiles(const Part& part, int image, float* work, bool fresh, float* sum) const {
         const WinogradTile& shape = kWinogradTiles[form_];
         TileOrder order(form_, c_.oh, c_.ow);
         const int some_rows = strip_rows();
@@ -235,7 +251,7 @@ private:
         for (int i = 0; i < part.in_blocks; ++i)
             for (int b = 0; b < part.blocks; ++b)
                 k_.winograd_gradient[form_](u + b * u_block + i * kBlock * kBlock, u_element,
-                                            this->channels(part.in_block + i), sum + held(b, i));
+                                            this->channels(part.in_block + i), fresh, sum + held(b, i));
     }
 
     // Where the next strip's inputs and cotangents are: a plane an element of the tiles, null after the last one.
@@ -250,10 +266,10 @@ private:
         return nullptr;
     }
 
-    // Rows of tiles whose transforms are in the cache together.
+    // Rows of tiles whose transforms are in the cache together. Their order shows in the bits, so threads must not show in it.
     int strip_rows() const {
         const TileOrder order(form_, c_.oh, c_.ow);
-        const int64_t row = elements() * order.columns * kBlock * (in_blocks_ + out_blocks_);
+        const int64_t row = elements() * order.columns * kBlock * tile_blocks_;
         return int(std::clamp<int64_t>(kTileFloats / row, 1, order.rows));
     }
     int64_t work_floats() const {
@@ -301,6 +317,8 @@ private:
     WinogradForm form_;
     RowForm row_form_;
     int in_blocks_, out_blocks_;  // of a part, at most
+    int tile_blocks_;             // of both, whatever the threads
+    bool by_parts_;               // threads share out the parts, each of all images
 };
 
 // An image's sum of each block is a task of its own: few channels make few blocks.
@@ -323,7 +341,7 @@ void conv2d_vjp_w(Threads& threads, const Conv2d& c, const float* x, const float
     if (suits_digit_gradient(c))
         digit_gradient(threads, c, x, y_bar, w_bar, image_stride);
     else
-        Gradient(c, x, y_bar, w_bar, image_stride).run(threads);
+        Gradient(c, x, y_bar, w_bar, image_stride, threads.count()).run(threads);
     add_bias_gradient(threads, c, y_bar, b_bar, image_stride);
 }
 

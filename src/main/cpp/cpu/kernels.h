@@ -314,9 +314,9 @@ struct Kernels {
     void (*winograd_input[kWinogradForms])(const WinogradInput&);
     void (*winograd_output[kWinogradForms])(const WinogradOutput&);
     void (*winograd_weights[kWinogradForms])(const float* g, int64_t tap, int channels, float* u, int64_t u_element);
-    // For their gradient, of all but the transpose: v = A y A^T of a row of tiles, top and left that of the outputs; g += G^T u G.
+    // For their gradient, of all but the transpose: v = A y A^T of a row of tiles, top and left that of the outputs; g += G^T u G, or is set to it.
     void (*winograd_cotangent[kWinogradForms])(const WinogradInput&);
-    void (*winograd_gradient[kWinogradForms])(const float* u, int64_t u_element, int channels, float* g);
+    void (*winograd_gradient[kWinogradForms])(const float* u, int64_t u_element, int channels, bool fresh, float* g);
 
     // By form of a row. Weights: u[element][channel][16] = G g of g[7][channel][16]; for their gradient, of kRowF4 alone, q[class][tile][16] = A y,
     // g += G^T u.

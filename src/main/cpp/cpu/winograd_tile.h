@@ -229,9 +229,9 @@ void winograd_cotangent(const cpu::WinogradInput& t) {
     }
 }
 
-// g[3 * 3][channel][16] += G^T u G
+// g[3 * 3][channel][16] += G^T u G, or is set to it.
 template <int FORM>
-void winograd_gradient(const float* u, int64_t u_element, int channels, float* g) {
+void winograd_gradient(const float* u, int64_t u_element, int channels, bool fresh, float* g) {
     constexpr int A = cpu::kWinogradTiles[FORM].elements;
     for (int c = 0; c < channels; ++c) {
         Block s[3][A];
@@ -251,7 +251,7 @@ void winograd_gradient(const float* u, int64_t u_element, int channels, float* g
 #pragma GCC unroll 3
             for (int j = 0; j < 3; ++j) {
                 float* to = g + (int64_t(3 * i + j) * channels + c) * cpu::kBlock;
-                store(to, add(load(to), r[j]));
+                store(to, fresh ? r[j] : add(load(to), r[j]));
             }
         }
     }
