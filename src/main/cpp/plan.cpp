@@ -9,10 +9,8 @@ namespace lqf {
 
 namespace {
 
-constexpr int64_t kLine = 16;              // floats: every buffer starts on a 64-byte line
-constexpr int64_t kCacheFloats = 2 << 20;  // a micro-batch of the widest value should fit: 8 MB
-// Likewise where vjp alone goes by micro-batches, as it would by strips if sums had no order: 2 MB.
-constexpr int64_t kBackFloats = 512 << 10;
+constexpr int64_t kLine = 16;                // floats: every buffer starts on a 64-byte line
+constexpr int64_t kCacheFloats = 2 << 20;    // a micro-batch of the widest value should fit: 8 MB
 constexpr int64_t kDeviceFloats = 64 << 20;  // likewise on a device, which only its memory bounds: 256 MB
 constexpr int kMinMicro = 16, kMaxMicro = 64;
 // Of networks whose packed weights every thread can fetch again for a few images: the widest value of a strip, 256 kB.
@@ -104,10 +102,9 @@ Plan::Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, c
     if (statistics_floats() > 0) {
         micro_ = max_batch;
     } else if (const int strip = strip_for(widest)) {
-        const bool nests = engine_->threads.count() > 1;
-        (nests ? strip_ : micro_) = std::min(max_batch, strip);
-        if (nests) micro_ = std::min(micro_, std::max(kMinMicro, int(kBackFloats / widest)));
+        (engine_->threads.count() > 1 ? strip_ : micro_) = std::min(max_batch, strip);
     }
+    if (strip_) added_ = std::make_unique<std::atomic<int>[]>(steps_.size());
     place_buffers();
     set_parameters(parameters);
 }
@@ -389,9 +386,9 @@ void Plan::place_buffers() {
         }
     }
     // forward_jvp and predict need values and tangents together, vjp neither
-    const int64_t tangents = place(tangent);
-    lane_floats_ = tangents + place(primal);
-    scratch_floats_ = std::max(lanes * lane_floats_, place(cotangent));
+    const int64_t tangents = place(tangent), cotangents = place(cotangent);
+    lane_floats_ = std::max(tangents + place(primal), strip_ ? cotangents / micro_ * strip_ : 0);
+    scratch_floats_ = std::max(lanes * lane_floats_, cotangents);
     for (Value& value : values_) {
         const Value& root = values_[size_t(value.storage)];
         value.kept = root.kept;
@@ -621,20 +618,20 @@ void Plan::jvp(const lqf_vector* delta, float* out) {
     packed_delta_ = delta->revision;
 }
 
-void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at, size_t last) {
+void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at, size_t last, int room) {
     if (!values_.back().tangent) return;
     Threads& threads = engine_->threads;
-    ops_.import_cotangent(threads, m, classes(), cotangent, scratch(values_.back().x_bar));
+    ops_.import_cotangent(threads, m, classes(), cotangent, x_bar(values_.back(), room));
     for (size_t i = steps_.size(); i-- > last;) {
         const Step* step = &steps_[i];
         const Value &in = values_[size_t(step->in0)], &y = values_[size_t(step->out)];
         if (!y.tangent) continue;
-        float* y_bar = scratch(y.x_bar);
-        float* in_bar = in.tangent && i > last ? scratch(in.x_bar) : nullptr;
+        float* y_bar = x_bar(y, room);
+        float* in_bar = in.tangent && i > last ? x_bar(in, room) : nullptr;
         // the cotangent of an add's input is the add's own
         auto pass_on = [&](int value, bool accumulate) {
             if (!values_[size_t(value)].tangent) return;
-            float* bar = scratch(values_[size_t(value)].x_bar);
+            float* bar = x_bar(values_[size_t(value)], room);
             if (bar == y_bar) return;  // it is there
             if (accumulate)
                 ops_.add(threads, y.floats * m, bar, y_bar, bar);
@@ -683,14 +680,46 @@ void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at, s
     }
 }
 
+void Plan::add_gradient(const Step& step, const Conv2d& conv, const float* x, const float* y_bar, float* gradient) {
+    ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, gradient + step.node.weight_offset,
+                      gradient + step.node.bias_offset, 0);
+}
+
+// Strips follow one another from step to step: each adds to the gradient of a layer when the one before has.
+void Plan::vjp_by_strips(const float* cotangent, float* gradient) {
+    struct Abandoned {};
+    std::atomic<bool> failed{false};
+    for (size_t i = 0; i < steps_.size(); i++) added_[i] = 0;
+    each_strip([&](int first, int m) {
+        try {
+            reverse(
+                first, m, cotangent + int64_t(first) * classes(),
+                [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
+                    std::atomic<int>& added = added_[size_t(&step - steps_.data())];
+                    Threads::wait_for([&] { return added == first || failed; });
+                    if (failed) throw Abandoned();
+                    add_gradient(step, conv, x, y_bar, gradient);
+                    added = first + m;
+                },
+                0, strip_);
+        } catch (const Abandoned&) {  // another strip's failure is the one to tell
+        } catch (...) {
+            failed = true;
+            throw;
+        }
+    });
+}
+
 void Plan::vjp(const float* cotangent, float* gradient) {
     replay(kVjp, cotangent, nullptr, gradient, [&] {
-        for (int first = 0; first < images_; first += micro_)
-            reverse(first, micro_batch_at(first), cotangent + int64_t(first) * classes(),
-                    [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
-                        ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, gradient + step.node.weight_offset,
-                                          gradient + step.node.bias_offset, 0);
-                    });
+        if (strip_)
+            vjp_by_strips(cotangent, gradient);
+        else
+            for (int first = 0; first < images_; first += micro_)
+                reverse(first, micro_batch_at(first), cotangent + int64_t(first) * classes(),
+                        [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
+                            add_gradient(step, conv, x, y_bar, gradient);
+                        });
         for (const Step& step : steps_) {
             if (!is_norm(step) || !step.node.linearised) continue;
             ops_.axpy(engine_->threads, step.norm.c, 1.0f, statistics_of(step, 2), gradient + step.node.weight_offset);
@@ -726,25 +755,34 @@ void Plan::jacobian(float* rows, int64_t parameter, int64_t length, int classes)
                step.node.weight_offset < parameter + length;
     };
     const auto last = std::find_if(steps_.begin(), steps_.end(), wanted);
-    const int batches = (images_ + micro_ - 1) / micro_;
-    const int64_t walks = last == steps_.end() ? 0 : int64_t(classes) * batches;
-    auto walk = [&](int c, int first) {
-        // of the first image; the next is classes rows further
-        float* row = rows + (int64_t(first) * classes + c) * length - parameter;
+    auto row_of = [&](int c, int image) { return rows + (int64_t(image) * classes + c) * length; };
+    auto walk = [&](int c, int first, int m, int room) {
+        float* row = row_of(c, first) - parameter;  // the next image's is classes rows further
         reverse(
-            first, micro_batch_at(first), unit_cotangents(c),
+            first, m, unit_cotangents(c),
             [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
                 if (wanted(step))
                     ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, row + step.node.weight_offset,
                                       row + step.node.bias_offset, classes * length);
             },
-            size_t(last - steps_.begin()));
+            size_t(last - steps_.begin()), room);
     };
+    if (strip_ && last != steps_.end()) {
+        each_strip([&](int first, int m) {
+            for (int c = 0; c < classes; c++) {
+                for (int i = 0; i < m; i++) ops_.fill(engine_->threads, length, 0.0f, row_of(c, first + i));
+                walk(c, first, m, strip_);
+            }
+        });
+        return;
+    }
+    const int batches = (images_ + micro_ - 1) / micro_;
+    const int64_t walks = last == steps_.end() ? 0 : int64_t(classes) * batches;
     for (int64_t begin = 0; begin == 0 || begin < walks; begin += Replays::kMostWalks) {
         auto work = [&] {
             if (begin == 0) ops_.fill(engine_->threads, int64_t(images_) * classes * length, 0.0f, rows);
             for (int64_t i = begin; i < std::min(begin + Replays::kMostWalks, walks); i++)
-                walk(int(i / batches), int(i % batches) * micro_);
+                walk(int(i / batches), int(i % batches) * micro_, micro_batch_at(int(i % batches) * micro_), micro_);
         };
         if (walks <= Replays::kMost * Replays::kMostWalks)
             replay(kJacobian, nullptr, nullptr, rows, work, begin, parameter, length, classes);

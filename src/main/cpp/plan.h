@@ -3,7 +3,9 @@
 #define LQF_PLAN_H
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -69,7 +71,9 @@ public:
     // Walks back from cotangent [n, C] of images first ... first + n - 1 of the last forward, n <= micro_batch(); at every linearised
     // conv2d calls at(step, conv, x, y_bar). The walk ends at steps()[last], which has weights.
     using AtConv = std::function<void(const Step&, const Conv2d&, const float* x, const float* y_bar)>;
-    void reverse(int first, int n, const float* cotangent, const AtConv& at, size_t last = 0);
+    void reverse(int first, int n, const float* cotangent, const AtConv& at, size_t last = 0) {
+        reverse(first, n, cotangent, at, last, micro_);
+    }
 
     // Cotangents for reverse, on the device: e_c of each of up to micro_batch() images.
     const float* unit_cotangents(int c) const { return units_.as<float>() + classes() - 1 - c; }
@@ -129,6 +133,11 @@ private:
     void export_change(int m, float* out);  // J delta of the images that arrived; zeros where nothing moves
     Epilogue epilogue(const Step& step, int first) const;
 
+    // With room for the cotangents of so many images.
+    void reverse(int first, int n, const float* cotangent, const AtConv& at, size_t last, int room);
+    void vjp_by_strips(const float* cotangent, float* gradient);
+    void add_gradient(const Step& step, const Conv2d& conv, const float* x, const float* y_bar, float* gradient);
+
     template <class Work>
     void each_strip(const Work& work);  // void work(int first, int m), for all images of the last forward
     int micro_batch_at(int first) const { return std::min(micro_, images_ - first); }
@@ -139,6 +148,8 @@ private:
     float* scratch(int64_t offset) const {
         return engine_->scratch.as<float>() + (strip_ ? Threads::current() * lane_floats_ : 0) + offset;
     }
+    // Where cotangents have room for strips, places are the same but for the scale.
+    float* x_bar(const Value& v, int room) const { return scratch(room == micro_ ? v.x_bar : v.x_bar / micro_ * room); }
     const float* x_dot(int value) const;  // null if it has no tangent
     const float* w0(const Step& step) const { return weights_.as<float>() + step.w0; }
     const float* delta_of(const Step& step) const {
@@ -154,14 +165,15 @@ private:
     int64_t parameters_;
     int max_batch_;
     int micro_;  // images that go through the network together: their values stay in cache; with batch_norm all of them
-    int strip_ = 0;  // images that a thread takes forward alone, in its own cache; 0: all threads take a micro-batch
+    int strip_ = 0;  // images that a thread takes to and fro alone, in its own cache; 0: all threads take a micro-batch
     int images_ = 0;
     int64_t scratch_floats_ = 0, lane_floats_ = 0;  // shared with other plans; of a strip
     Memory kept_, weights_, deltas_, argmax_, statistics_;
-    int64_t packed_delta_ = 0;  // revision of the vector in deltas_
-    Memory scores_;             // of predict: f(x; w0) and J delta, [2, max_batch, C]
-    Memory units_;              // [micro_batch + 1, C], a one at the end of each row
-    Replays replays_;           // of all verbs
+    int64_t packed_delta_ = 0;                   // revision of the vector in deltas_
+    Memory scores_;                              // of predict: f(x; w0) and J delta, [2, max_batch, C]
+    Memory units_;                               // [micro_batch + 1, C], a one at the end of each row
+    Replays replays_;                            // of all verbs
+    std::unique_ptr<std::atomic<int>[]> added_;  // of vjp by strips: the images whose gradients each step has added
 };
 
 }  // namespace lqf

@@ -12,7 +12,7 @@ namespace lqf {
 namespace {
 thread_local bool inside_task = false;
 
-void pause() {
+void relax() {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -30,7 +30,7 @@ bool soon(const Condition& condition) {
     for (const Clock::time_point end = Clock::now() + kPatience; Clock::now() < end;) {
         for (int look = 0; look < kLooks; look++) {
             if (condition()) return true;
-            pause();
+            relax();
         }
         std::this_thread::yield();
     }
@@ -77,6 +77,13 @@ void Threads::each(int64_t tasks, Call call) {
 }
 
 thread_local int Threads::current_thread_ = 0;
+
+int Threads::sharing() const { return inside_task ? 1 : count(); }
+
+void Threads::pause() {
+    for (int i = 0; i < 16; i++) relax();
+    std::this_thread::yield();
+}
 
 void Threads::serve(int thread) {
     auto called = [this] { return stopping_ || left_ > 0; };

@@ -24,6 +24,7 @@ public:
 
     int count() const { return int(workers_.size()) + 1; }
     static int current() { return current_thread_; }  // of the task that runs here; 0 outside of tasks
+    int sharing() const;  // threads that would share the tasks of a call from here: one inside of a task
 
     // Runs work(task, thread) for every task in [0, tasks), thread in [0, count()). A call from inside work runs in the caller alone.
     // The first exception that a task throws is thrown here, after all tasks have ended.
@@ -33,9 +34,15 @@ public:
              {&work, [](const void* w, int64_t task, int thread) { (*static_cast<const Work*>(w))(task, thread); }});
     }
 
+    // Waits, inside of a task, for what a task that was numbered lower does.
+    template <class Condition>
+    static void wait_for(const Condition& condition) {
+        while (!condition()) pause();
+    }
+
     // Scratch of one thread, at least floats long, 64-byte aligned; contents are lost at the next call for that thread.
     float* scratch(int thread, size_t floats);
-    float* shared_scratch(size_t floats);  // one for all, of the thread that calls each
+    float* shared_scratch(size_t floats);  // one for all, of the thread that calls each, outside of tasks
     size_t scratch_bytes() const;
 
 private:
@@ -44,6 +51,7 @@ private:
         void (*run)(const void* work, int64_t task, int thread);
     };
     void each(int64_t tasks, Call call);
+    static void pause();  // a little, and lets other threads run
     void serve(int thread);
     void wake_two();
     void drain(int thread);

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <random>
 #include <string>
 #include <vector>
@@ -151,9 +152,10 @@ TEST_CASE("the bits do not depend on threads, splits or room for more images") {
     }
 }
 
-TEST_CASE("of many images each gets the bits that it has among few") {
+TEST_CASE("of many images each gets the bits that it has among few, and their gradient those of one thread") {
     constexpr int kFew = 5, kMany = 200;  // more than the threads take at once
     std::vector<std::vector<float>> expected;
+    std::map<int, std::vector<float>> gradients;  // by the number of images
     for (int threads : {1, 2, 3}) {
         CAPTURE(threads);
         Fixture f("cpu", threads);
@@ -174,6 +176,16 @@ TEST_CASE("of many images each gets the bits that it has among few") {
             CHECK(Fixture::read(out, scores.size()) == got[1]);
             OK(lqf_plan_outputs(plan, out));
             CHECK(Fixture::read(out, scores.size()) == got[0]);
+            const size_t parameters = f.weights.size();
+            lqf_vector *gradient = f.vector(std::vector<float>(parameters)),
+                       *rows = f.vector(std::vector<float>(scores.size() * parameters, NAN));
+            OK(lqf_plan_vjp(plan, out, gradient));
+            const auto sum = Fixture::read(gradient, parameters);
+            if (gradients[n].empty()) gradients[n] = sum;
+            CHECK(std::memcmp(sum.data(), gradients[n].data(), parameters * sizeof(float)) == 0);
+            OK(lqf_plan_jacobian(plan, rows, 0, 0, int64_t(parameters), kClasses));
+            got.push_back(Fixture::read(rows, scores.size() * parameters));
+            for (lqf_vector* v : {gradient, rows}) lqf_vector_destroy(v);
             if (expected.empty()) expected = got;
             for (size_t verb = 0; verb < got.size(); verb++)
                 for (size_t i = 0; i < got[verb].size(); i += expected[verb].size())

@@ -99,3 +99,24 @@ TEST_CASE("a call from inside a task runs there, on its thread") {
     CHECK(inner == 5 * kMost);
     CHECK(elsewhere == 0);
 }
+
+TEST_CASE("a task may wait for what tasks with lower numbers do, on more threads than there are processors too") {
+    for (int count : {1, 2, 3, 16}) {
+        CAPTURE(count);
+        Threads threads(count);
+        std::atomic<int64_t> turn{0};
+        threads.each(kMost, [&](int64_t task, int) {
+            Threads::wait_for([&] { return turn == task; });
+            turn++;
+        });
+        CHECK(turn == kMost);
+    }
+}
+
+TEST_CASE("a call from inside a task shares its tasks with nobody") {
+    Threads threads(3);
+    CHECK(threads.sharing() == 3);
+    std::atomic<int> others{0};
+    threads.each(kMost, [&](int64_t, int) { others += threads.sharing() - 1; });
+    CHECK(others == 0);
+}

@@ -323,15 +323,28 @@ private:
 
 // An image's sum of each block is a task of its own: few channels make few blocks.
 void add_bias_gradient(Threads& threads, const Conv2d& c, const float* y_bar, float* b_bar, int64_t image_stride) {
-    const int64_t pixels = int64_t(c.oh) * c.ow, tasks = int64_t(c.n) * blocks_of(c.oc);
-    float* sums = threads.shared_scratch(size_t(tasks * kBlock));
-    threads.each(tasks, [&](int64_t task, int) {
-        float* sum = sums + task * kBlock;
+    const int blocks = blocks_of(c.oc);
+    const int64_t pixels = int64_t(c.oh) * c.ow, tasks = int64_t(c.n) * blocks;
+    auto sum_of = [&](int64_t task, float* sum) {
         std::fill_n(sum, kBlock, 0.0f);
         kernels().sum_pixels(y_bar + task * pixels * kBlock, pixels, sum);
-    });
-    for (int image = 0; image < c.n; ++image, sums += int64_t(blocks_of(c.oc)) * kBlock)
-        for (int o = 0; o < c.oc; ++o) b_bar[image * image_stride + o] += c.unit * sums[o];
+    };
+    auto add_sum = [&](int64_t task, const float* sum) {
+        const int image = int(task / blocks), first = int(task % blocks) * kBlock;
+        for (int lane = 0; lane < std::min(kBlock, c.oc - first); ++lane)
+            b_bar[image * image_stride + first + lane] += c.unit * sum[lane];
+    };
+    if (threads.sharing() == 1) {
+        for (int64_t task = 0; task < tasks; ++task) {
+            float sum[kBlock];
+            sum_of(task, sum);
+            add_sum(task, sum);
+        }
+        return;
+    }
+    float* sums = threads.shared_scratch(size_t(tasks * kBlock));
+    threads.each(tasks, [&](int64_t task, int) { sum_of(task, sums + task * kBlock); });
+    for (int64_t task = 0; task < tasks; ++task) add_sum(task, sums + task * kBlock);
 }
 
 }  // namespace
@@ -341,7 +354,7 @@ void conv2d_vjp_w(Threads& threads, const Conv2d& c, const float* x, const float
     if (suits_digit_gradient(c))
         digit_gradient(threads, c, x, y_bar, w_bar, image_stride);
     else
-        Gradient(c, x, y_bar, w_bar, image_stride, threads.count()).run(threads);
+        Gradient(c, x, y_bar, w_bar, image_stride, threads.sharing()).run(threads);
     add_bias_gradient(threads, c, y_bar, b_bar, image_stride);
 }
 

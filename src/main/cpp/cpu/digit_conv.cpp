@@ -309,7 +309,7 @@ void digit_pack_transposed(Threads& threads, const Conv2d& c, const float* w, fl
 void digit_conv(Threads& threads, const Conv2d& c, const TapConv& conv) {
     for (int g = 0; g < conv.grids; ++g) {
         const Grid grid = conv.grid(c, g);
-        const Cut cut = cut_for(c, conv, grid, threads.count());
+        const Cut cut = cut_for(c, conv, grid, threads.sharing());
         threads.each(cut.tasks(), [&](int64_t task, int thread) { Task(conv, grid, cut, task).run(threads, thread); });
     }
 }

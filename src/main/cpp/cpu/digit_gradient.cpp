@@ -156,7 +156,7 @@ bool suits_digit_gradient(const Conv2d& c) {
 
 void digit_gradient(Threads& threads, const Conv2d& c, const float* x, const float* y_bar, float* w_bar,
                     int64_t image_stride) {
-    Gradient(c, x, y_bar, w_bar, image_stride, threads.count()).run(threads);
+    Gradient(c, x, y_bar, w_bar, image_stride, threads.sharing()).run(threads);
 }
 
 }  // namespace lqf::cpu

@@ -180,7 +180,7 @@ void RowStrip::fill(const Planes& in, const float* image, float* staged, float* 
 }
 
 void row_winograd_conv(Threads& threads, RowForm form, const Conv2d& c, const TapConv& conv) {
-    const Cut cut = cut_for(c, form, Distinct(conv, &Source::x).count, threads.count());
+    const Cut cut = cut_for(c, form, Distinct(conv, &Source::x).count, threads.sharing());
     threads.each(int64_t(c.n) * cut.strips, [&](int64_t task, int thread) {
         const int first = int(task % cut.strips) * cut.rows, last = std::min(c.oh, first + cut.rows);
         if (first < last) Task(c, form, conv, int(task / cut.strips), first, last).run(threads, thread);

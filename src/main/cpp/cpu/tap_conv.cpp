@@ -232,7 +232,7 @@ private:
 
 void tap_conv(Threads& threads, const Conv2d& c, const TapConv& conv) {
     const Reach reach = reach_of(c, conv);
-    const Cut cut = cut_for(conv, reach, threads.count());
+    const Cut cut = cut_for(conv, reach, threads.sharing());
     threads.each(cut.tasks(), [&](int64_t task, int thread) { Task(c, conv, reach, cut, task).run(threads, thread); });
 }
 

@@ -513,9 +513,9 @@ void winograd_pack(WinogradForm form, const float* held, int64_t tap, int in, in
 
 void winograd_conv(Threads& threads, WinogradForm form, int pad, bool taps, const TapConv& conv) {
     const TileOrder order(form, conv.out.h, conv.out.w, has_digit_tiles(form, conv.in, conv.out));
-    const Cut cut = cut_for(conv, form, order, Distinct(conv, &Source::x).count, threads.count());
+    const Cut cut = cut_for(conv, form, order, Distinct(conv, &Source::x).count, threads.sharing());
     threads.each(int64_t(cut.tasks) * cut.block_tasks, [&](int64_t task, int thread) {
-        Task(conv, form, pad, taps, order, cut, task, task + threads.count()).run(threads, thread);
+        Task(conv, form, pad, taps, order, cut, task, task + threads.sharing()).run(threads, thread);
     });
 }
 

@@ -30,7 +30,7 @@ import org.lqf.model.ParameterBlock;
 public final class GramMatrix {
 
   private static final long ROWS_BYTES = 3L << 29; // of all rows of J that are in memory
-  private static final int LEAST_PARTS = 3; // short walks cost little, memory that is new does
+  private static final int LEAST_PARTS = 5; // short walks cost little, memory that is new does
   static final int HELD = 2; // tiles whose rows stay while those of the later ones pass
   private static final int MAX_SIDE = 46_340; // beyond, K has more entries than an array can hold
   private static final double MEMORY_SHARE = 0.5; // of the free memory, at most
