@@ -13,7 +13,8 @@ constexpr int64_t kLine = 16;                // floats: every buffer starts on a
 constexpr int64_t kCacheFloats = 2 << 20;    // a micro-batch of the widest value should fit: 8 MB
 constexpr int64_t kDeviceFloats = 64 << 20;  // likewise on a device, which only its memory bounds: 256 MB
 constexpr int kMinMicro = 16, kMaxMicro = 64;
-// Of networks whose packed weights every thread can fetch again for a few images: the widest value of a strip, 256 kB.
+// Of networks whose packed weights every thread can fetch again for a few images: the widest value of a strip, 256 kB, and the weights, 4 MB an
+// image of it.
 constexpr int64_t kStripFloats = 64 << 10, kStripWeights = 1 << 20;
 constexpr int64_t kPatchEntries = 1 << 18;  // of the images that each_input hands over together, a patch each
 
@@ -121,7 +122,8 @@ int Plan::strip_for(int64_t widest) const {
     int64_t weights = 0;
     for (const Step& step : steps_)
         if (has_weights(step.node)) weights += int64_t(ops_.conv2d_packed_floats(step.conv));
-    return ops_.nests && weights <= kStripWeights ? int(std::min<int64_t>(kMaxMicro, kStripFloats / widest)) : 0;
+    const int64_t strip = std::min<int64_t>(kMaxMicro, kStripFloats / widest);
+    return ops_.nests && weights <= strip * kStripWeights ? int(strip) : 0;
 }
 
 void Plan::check_node(const lqf_node& node, int index) const {
