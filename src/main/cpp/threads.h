@@ -26,7 +26,8 @@ public:
     static int current() { return current_thread_; }  // of the task that runs here; 0 outside of tasks
     int sharing() const;  // threads that would share the tasks of a call from here: one inside of a task
 
-    // Runs work(task, thread) for every task in [0, tasks), thread in [0, count()). A call from inside work runs in the caller alone.
+    // Runs work(task, thread) for every task in [0, tasks), thread in [0, count()). Tasks are begun in the order of their numbers.
+    // A call from inside work runs in the caller alone.
     // The first exception that a task throws is thrown here, after all tasks have ended.
     template <class Work>
     void each(int64_t tasks, const Work& work) {  // void work(int64_t task, int thread); no std::function: it allocates
@@ -34,7 +35,7 @@ public:
              {&work, [](const void* w, int64_t task, int thread) { (*static_cast<const Work*>(w))(task, thread); }});
     }
 
-    // Waits, inside of a task, for what a task that was numbered lower does.
+    // Waits, inside of a task, for what a task of a lower number does: one that has begun, then, and waits for none but lower ones.
     template <class Condition>
     static void wait_for(const Condition& condition) {
         while (!condition()) pause();
