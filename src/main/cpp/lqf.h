@@ -174,6 +174,10 @@ LQF_API int32_t lqf_plan_forward_vector(lqf_plan* plan, lqf_vector* images, int3
 LQF_API int32_t lqf_plan_forward_jvp(lqf_plan* plan, const float* images, int32_t n, lqf_vector* delta,
                                      lqf_vector* out);
 
+/* The same for images that are on the device already; out is neither. */
+LQF_API int32_t lqf_plan_forward_jvp_vector(lqf_plan* plan, lqf_vector* images, int32_t n, lqf_vector* delta,
+                                            lqf_vector* out);
+
 /* out[0 .. n*C) = f(x; w0) of the last forward. */
 LQF_API int32_t lqf_plan_outputs(lqf_plan* plan, lqf_vector* out);
 

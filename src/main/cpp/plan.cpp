@@ -818,7 +818,11 @@ void Plan::export_change(int m, float* out) {
 }
 
 void Plan::forward_jvp(const float* images, int n, const lqf_vector* delta, float* out) {
-    forward_with_jvp(kForwardJvp, delta, arrive(images, n), n, out,
+    forward_jvp_on_device(arrive(images, n), n, delta, out);
+}
+
+void Plan::forward_jvp_on_device(const float* images, int n, const lqf_vector* delta, float* out) {
+    forward_with_jvp(kForwardJvp, delta, images, n, out,
                      [&](int first, int m) { export_change(m, out + int64_t(first) * classes()); });
 }
 
@@ -946,6 +950,13 @@ void check_images(const Plan& plan, const lqf_vector* images, int32_t n) {
     check_vector(images, &plan.engine(), int64_t(n) * plan.image_floats(), "images");
 }
 
+void check_jvp(const Plan& plan, int n, const lqf_vector* delta, const lqf_vector* out) {
+    check_no_batch_norm(plan, "jvp");
+    check_vector(delta, &plan.engine(), plan.parameters(), "delta");
+    check_vector(out, &plan.engine(), int64_t(n) * plan.classes(), "out");
+    LQF_CHECK(out != delta, "out is delta");
+}
+
 }  // namespace
 
 int32_t lqf_plan_compile(lqf_engine* engine, const lqf_node* nodes, int32_t count, const char* names, int32_t channels,
@@ -1006,11 +1017,17 @@ int32_t lqf_plan_forward_vector(lqf_plan* plan, lqf_vector* images, int32_t n) {
 int32_t lqf_plan_forward_jvp(lqf_plan* plan, const float* images, int32_t n, lqf_vector* delta, lqf_vector* out) {
     return with(plan, [&](Plan& p) {
         check_images(p, images, n);
-        check_no_batch_norm(p, "jvp");
-        check_vector(delta, &p.engine(), p.parameters(), "delta");
-        check_vector(out, &p.engine(), int64_t(n) * p.classes(), "out");
-        LQF_CHECK(out != delta, "out is delta");
+        check_jvp(p, n, delta, out);
         p.forward_jvp(images, n, delta, out->writable());
+    });
+}
+
+int32_t lqf_plan_forward_jvp_vector(lqf_plan* plan, lqf_vector* images, int32_t n, lqf_vector* delta, lqf_vector* out) {
+    return with(plan, [&](Plan& p) {
+        check_images(p, images, n);
+        check_jvp(p, n, delta, out);
+        LQF_CHECK(out != images, "out is images");
+        p.forward_jvp_on_device(images->data(), n, delta, out->writable());
     });
 }
 
@@ -1033,10 +1050,7 @@ int32_t lqf_plan_statistics(lqf_plan* plan, lqf_vector* out) {
 int32_t lqf_plan_jvp(lqf_plan* plan, lqf_vector* delta, lqf_vector* out) {
     return with(plan, [&](Plan& p) {
         check_forward(p);
-        check_no_batch_norm(p, "jvp");
-        check_vector(delta, &p.engine(), p.parameters(), "delta");
-        check_vector(out, &p.engine(), int64_t(p.images()) * p.classes(), "out");
-        LQF_CHECK(out != delta, "out is delta");
+        check_jvp(p, p.images(), delta, out);
         p.jvp(delta, out->writable());
     });
 }

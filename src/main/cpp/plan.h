@@ -58,6 +58,7 @@ public:
     void forward(const float* images, int n);
     void forward_on_device(const float* images, int n);
     void forward_jvp(const float* images, int n, const lqf_vector* delta, float* out);
+    void forward_jvp_on_device(const float* images, int n, const lqf_vector* delta, float* out);
     void outputs(float* out);
     void statistics(float* out);
     void jvp(const lqf_vector* delta, float* out);

@@ -226,6 +226,8 @@ TEST_CASE("memory returns to zero and errors say what was expected") {
     CHECK(lqf_plan_outputs(plan, f.delta) == LQF_INVALID);  // before forward
     CHECK(lqf_plan_forward_jvp(plan, f.images.data(), 4, f.delta, f.w0) == LQF_INVALID);
     CHECK(std::string(lqf_last_error()) == "4 images, this plan takes 1 to 3");
+    CHECK(lqf_plan_forward_jvp_vector(plan, f.w0, 1, f.delta, f.w0) == LQF_INVALID);
+    CHECK(std::string(lqf_last_error()) == "out is images");
     for (int n : {1, 2}) {  // before a forward and after one
         CHECK(lqf_plan_forward_jvp(plan, f.images.data(), n, f.delta, f.delta) == LQF_INVALID);
         CHECK(std::string(lqf_last_error()) == "out is delta");

@@ -107,11 +107,16 @@ public final class NetworkOnDevice {
         DeviceVector targets = engine.vector(normals((long) n * CLASSES, 1));
         DeviceVector residual = engine.vector((long) n * CLASSES);
         DeviceVector gradient = engine.vector(plan.parameters())) {
-      Work kept = () -> gradient(plan, delta, targets, outputs, residual, gradient);
+      Work fromChange = () -> gradient(plan, delta, targets, outputs, residual, gradient);
+      Work kept =
+          () -> {
+            plan.jvp(delta, residual);
+            fromChange.run();
+          };
       Work step =
           () -> {
-            plan.forward(batch, n);
-            kept.run();
+            plan.forwardJvp(batch, n, delta, residual);
+            fromChange.run();
           };
       if (n <= 8) {
         step.run();
@@ -128,8 +133,8 @@ public final class NetworkOnDevice {
       time(
           "jvp/" + name,
           () -> {
-            plan.forward(batch, n);
-            plan.jvp(delta, outputs);
+            plan.forwardJvp(batch, n, delta, residual);
+            plan.outputs(outputs);
           });
       time(
           "vjp/" + name,
@@ -165,13 +170,13 @@ public final class NetworkOnDevice {
         DeviceVector residual = cpu.vector((long) n * CLASSES);
         DeviceVector wanted = cpu.vector(targets.toArray());
         DeviceVector gradient = cpu.vector(plan.parameters())) {
-      plan.forward(images, n);
+      plan.forwardJvp(images, n, given, residual);
       gradient(plan, given, wanted, outputs, residual, gradient);
       return gradient.toArray();
     }
   }
 
-  /** Of the images of the last forward. */
+  /** Of the images of the last forward, whose J · delta is in residual. */
   private static void gradient(
       Plan plan,
       DeviceVector delta,
@@ -179,7 +184,6 @@ public final class NetworkOnDevice {
       DeviceVector outputs,
       DeviceVector residual,
       DeviceVector gradient) {
-    plan.jvp(delta, residual);
     plan.outputs(outputs);
     residual.add(1, outputs).add(-1, targets).scale(1.0 / plan.images());
     plan.vjp(residual, gradient.set(delta).scale(RIDGE));

@@ -171,6 +171,25 @@ public final class Plan extends Handle {
         () -> Lqf.lqf_plan_forward_jvp(pointer, batch, n, delta.pointer, out.pointer));
   }
 
+  /**
+   * The same for images that are on the device already.
+   *
+   * @param batch [n, channels, height, width], read; more may follow; not out
+   */
+  public void forwardJvp(DeviceVector batch, int n, DeviceVector delta, DeviceVector out) {
+    checkImages(batch.length(), n);
+    checkParameters("delta", delta);
+    checkLength("out", out, (long) n * classes());
+    forget();
+    begin(this, batch, delta, out);
+    try {
+      check(Lqf.lqf_plan_forward_jvp_vector(pointer, batch.pointer, n, delta.pointer, out.pointer));
+    } finally {
+      end(this, batch, delta, out);
+    }
+    images = n;
+  }
+
   private void forwardJvp(int n, DeviceVector delta, DeviceVector out, IntSupplier verb) {
     checkParameters("delta", delta);
     checkLength("out", out, (long) n * classes());

@@ -89,10 +89,14 @@ class PlanErrorsTest {
     float[] images = new float[MAX * image];
     refuses(() -> plan.forwardJvp(images, MAX, delta, few), "out", "12", "11");
     refuses(() -> plan.forwardJvp(images, MAX, long1, out), "delta", "8813", "8814");
+    DeviceVector there = engine.vector(MAX * image);
+    refuses(() -> plan.forwardJvp(there, MAX, there, out), "delta", "8813", "1287");
+    refuses(() -> plan.forwardJvp(few, MAX, delta, out), "[3,13,11]", "1287", "11");
     refuses(() -> plan.vjp(few, delta), "cotangent", "12", "11");
     refuses(() -> plan.vjp(out, long1), "gradient", "8813", "8814");
     refuses(() -> plan.jacobian(delta), "rows", "105756", "8813");
     refuses(() -> plan.setParameters(long1), "parameters", "8813", "8814");
+    refuses(() -> plan.forwardJvp(there, MAX, delta, there), "out is images");
   }
 
   @Test
@@ -100,11 +104,13 @@ class PlanErrorsTest {
     plan.forward(new float[image], 1);
     try (Engine other = Engine.open("cpu", 1);
         DeviceVector foreignDelta = other.vector(plan.parameters());
+        DeviceVector foreignImage = other.vector(image);
         DeviceVector foreignOut = other.vector(plan.classes())) {
       refuses(() -> plan.jvp(foreignDelta, out), "delta", "another engine");
       refuses(() -> plan.jvp(delta, foreignOut), "out", "another engine");
       refuses(() -> plan.vjp(foreignOut, delta), "cotangent", "another engine");
       float[] one = new float[image];
+      refuses(() -> plan.forwardJvp(foreignImage, 1, delta, out), "images", "another engine");
       refuses(() -> plan.forwardJvp(one, 1, foreignDelta, out), "delta", "another engine");
       refuses(() -> plan.forwardJvp(one, 1, delta, foreignOut), "out", "another engine");
       plan.forward(one, 1); // a refused walk keeps no images

@@ -123,6 +123,7 @@ class PlanTest {
         Plan plan = engine.compile(net, 2 * N);
         DeviceVector delta = engine.vector(trial.delta());
         DeviceVector bar = engine.vector(trial.cotangent());
+        DeviceVector there = engine.vector(trial.images());
         DeviceVector out = engine.vector(N * plan.classes() + 1).fill(7);
         DeviceVector gradient = engine.vector(plan.parameters())) {
       long forwards = plan.forwards();
@@ -135,6 +136,8 @@ class PlanTest {
       plan.vjp(bar, gradient);
       assertArrayEquals(verbs.vjp(), widen(gradient.toArray()), "it keeps what vjp needs");
       plan.forwardJvp(direct, N, delta, out.fill(7));
+      assertArrayEquals(values, out.toArray());
+      plan.forwardJvp(there, N, delta, out.fill(7));
       assertArrayEquals(values, out.toArray());
       plan.outputs(out);
       assertArrayEquals(verbs.outputs(), widen(Arrays.copyOf(out.toArray(), values.length - 1)));
