@@ -2,6 +2,7 @@
 // Eschenhagen et al. 2023). The Hessian of half a squared error is the identity in output space, so the output factor needs cotangents u
 // with E[u u^T] = I: e_1 ... e_C summed (exact) or Rademacher probes. Labels and residuals never enter.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <tuple>
 
@@ -45,9 +46,8 @@ float rademacher(uint64_t seed, uint64_t image, uint64_t probe, uint64_t c) {
     return z & 1 ? 1.0f : -1.0f;
 }
 
-// Of bytes that hold doubles or floats.
-void set_zero(Engine& engine, const Memory& memory) {
-    engine.ops.fill(engine.threads, int64_t(memory.bytes() / sizeof(float)), 0.0f, memory.as<float>());
+void set_zero(Engine& engine, int64_t count, double* values) {
+    engine.ops.fill(engine.threads, 2 * count, 0.0f, reinterpret_cast<float*>(values));
 }
 
 }  // namespace
@@ -77,6 +77,7 @@ private:
     void reserve(Memory& memory, size_t bytes, const char* purpose);
     void draw_probes(const Plan& plan, int probes, uint64_t seed);
     void accumulate_inputs(Plan& plan);
+    double* sums() const { return sums_.as<double>() + Threads::current() * group_entries_; }
     using Walk = std::function<void(int first, int n, const float* cotangent)>;
     void accumulate_outputs(Plan& plan, int group, int probes, const Walk& walk);
     void walk_back(Plan& plan, int first, int n, const float* cotangent);
@@ -88,7 +89,8 @@ private:
     int64_t parameters_;
     bool reduce_;
     int64_t gamma_entries_ = 0;  // of all layers
-    Memory sums_;                // of accumulate: output factors of single images, [group, gamma_entries], double
+    Memory sums_;  // of accumulate: output factors of single images, [lanes, group, gamma_entries], double
+    int64_t group_entries_ = 0;  // of those of a lane
     Memory probes_;              // of accumulate: Rademacher cotangents, [probes, n, C]
     Memory cotangent_;           // of accumulate: that of the walk that is replayed, [group, C]
     Replays accumulations_;
@@ -113,7 +115,7 @@ Factors::Factors(const Plan& plan, bool reduce)
         gamma_entries_ += layer.oc * layer.oc;
         for (auto [memory, side] : {std::pair{&layer.a, layer.in1}, std::pair{&layer.gamma, layer.oc}}) {
             *memory = Memory(*engine_, size_t(side * side) * sizeof(double), "Kronecker factors");
-            set_zero(*engine_, *memory);
+            set_zero(*engine_, side * side, memory->as<double>());
         }
         layers_.push_back(std::move(layer));
     }
@@ -163,7 +165,8 @@ void Factors::accumulate(Plan& plan, int probes, uint64_t seed) {
 void Factors::add_images(Plan& plan, int probes, uint64_t seed) {
     const int n = plan.images(), passes = probes > 0 ? probes : plan.classes();
     const int group = int(std::clamp<int64_t>(kGroupEntries / gamma_entries_, 1, plan.micro_batch()));
-    reserve(sums_, size_t(group * gamma_entries_) * sizeof(double), "output factors of single images");
+    group_entries_ = group * gamma_entries_;
+    reserve(sums_, size_t(plan.lanes() * group_entries_) * sizeof(double), "output factors of single images");
     if (probes > 0) draw_probes(plan, probes, seed);
     const int64_t walks = int64_t(passes) * ((n + group - 1) / group);
     Queue* queue = engine_->queue.get();
@@ -216,24 +219,25 @@ void Factors::accumulate_inputs(Plan& plan) {
 // The passes of one image are summed apart, then the images in order: the same bits however the images are split into batches.
 void Factors::accumulate_outputs(Plan& plan, int group, int probes, const Walk& walk) {
     const int classes = plan.classes(), passes = probes > 0 ? probes : classes;
-    for (int first = 0; first < plan.images(); first += group) {
-        const int n = std::min(group, plan.images() - first);
-        set_zero(*engine_, sums_);
+    std::atomic<int> added{0};  // images
+    plan.each_batch(group, [&](int first, int n) {
+        set_zero(*engine_, n * gamma_entries_, sums());
         for (int pass = 0; pass < passes; pass++)
             walk(first, n,
                  probes > 0 ? probes_.as<float>() + (int64_t(pass) * plan.images() + first) * classes
                             : plan.unit_cotangents(pass));
+        engine_->threads.wait_for([&] { return added == first; });
         for (Layer& layer : layers_)
-            ops_.add_doubles(engine_->threads, layer.oc * layer.oc, n, sums_.as<double>() + layer.gamma_offset,
-                             gamma_entries_, layer.gamma.as<double>());
-    }
+            ops_.add_doubles(engine_->threads, layer.oc * layer.oc, n, sums() + layer.gamma_offset, gamma_entries_,
+                             layer.gamma.as<double>());
+        added = first + n;
+    });
 }
 
 // Adds what one pass gives to the sums of n images.
 void Factors::walk_back(Plan& plan, int first, int n, const float* cotangent) {
     plan.reverse(first, n, cotangent, [&](const Step& step, const Conv2d& conv, const float*, const float* y_bar) {
-        ops_.kron_output(engine_->threads, conv, y_bar, reduce_, sums_.as<double>() + layer_of(step).gamma_offset,
-                         gamma_entries_);
+        ops_.kron_output(engine_->threads, conv, y_bar, reduce_, sums() + layer_of(step).gamma_offset, gamma_entries_);
     });
 }
 

@@ -13,9 +13,9 @@ constexpr int64_t kLine = 16;                // floats: every buffer starts on a
 constexpr int64_t kCacheFloats = 2 << 20;    // a micro-batch of the widest value should fit: 8 MB
 constexpr int64_t kDeviceFloats = 64 << 20;  // likewise on a device, which only its memory bounds: 256 MB
 constexpr int kMinMicro = 16, kMaxMicro = 64;
-// Of networks whose packed weights every thread can fetch again for a few images: the widest value of a strip, 256 kB, and the weights, 4 MB an
-// image of it.
-constexpr int64_t kStripFloats = 64 << 10, kStripWeights = 1 << 20;
+// Of networks whose packed weights every thread can fetch again for a few images: the widest value of its micro-batch, 256 kB, and the
+// weights, 4 MB an image of it.
+constexpr int64_t kOwnFloats = 64 << 10, kOwnWeights = 1 << 20;
 constexpr int64_t kPatchEntries = 1 << 18;  // of the images that each_input hands over together, a patch each
 
 int64_t lines(int64_t floats) { return (floats + kLine - 1) / kLine * kLine; }
@@ -99,31 +99,34 @@ Plan::Plan(const std::shared_ptr<Engine>& engine, std::vector<lqf_node> nodes, c
     int64_t widest = 1;
     for (const Value& value : values_)
         if (value.live) widest = std::max(widest, value.floats);
-    micro_ = std::min(max_batch, micro_for(widest, max_batch));
+    micro_ = shared_micro(widest);
     if (statistics_floats() > 0) {
         micro_ = max_batch;
-    } else if (const int strip = strip_for(widest)) {
-        (engine_->threads.count() > 1 ? strip_ : micro_) = std::min(max_batch, strip);
+    } else if (const int own = own_micro(widest)) {
+        micro_ = own;
+        lanes_ = engine_->threads.count();
     }
-    if (strip_) added_ = std::make_unique<std::atomic<int>[]>(steps_.size());
+    micro_ = std::min(max_batch, micro_);
+    added_ = std::make_unique<std::atomic<int>[]>(steps_.size());
     place_buffers();
     set_parameters(parameters);
 }
 
 // A processor keeps a micro-batch in its cache; a device needs as many images as fill it.
-int Plan::micro_for(int64_t widest, int max_batch) const {
+int Plan::shared_micro(int64_t widest) const {
     if (!engine_->queue) return int(std::clamp<int64_t>(kCacheFloats / widest, kMinMicro, kMaxMicro));
     const int most = int(std::clamp<int64_t>(kDeviceFloats / widest, kMinMicro, kMaxMicro)),
-              parts = (max_batch + most - 1) / most;
-    return (max_batch + parts - 1) / parts;
+              parts = (max_batch_ + most - 1) / most;
+    return (max_batch_ + parts - 1) / parts;
 }
 
-int Plan::strip_for(int64_t widest) const {
+// 0: threads share one.
+int Plan::own_micro(int64_t widest) const {
     int64_t weights = 0;
     for (const Step& step : steps_)
         if (has_weights(step.node)) weights += int64_t(ops_.conv2d_packed_floats(step.conv));
-    const int64_t strip = std::min<int64_t>(kMaxMicro, kStripFloats / widest);
-    return ops_.nests && weights <= strip * kStripWeights ? int(strip) : 0;
+    const int64_t images = std::min<int64_t>(kMaxMicro, kOwnFloats / widest);
+    return ops_.nests && weights <= images * kOwnWeights ? int(images) : 0;
 }
 
 void Plan::check_node(const lqf_node& node, int index) const {
@@ -347,7 +350,6 @@ void Plan::place_buffers() {
 
     int64_t kept = 0, argmax = 0, weights = 0, deltas = 0, statistics = 0;
     std::vector<Interval> primal, tangent, cotangent;
-    const int together = strip_ ? strip_ : micro_, lanes = strip_ ? engine_->threads.count() : 1;
     for (size_t v = 0; v < values_.size(); v++) {
         Value& value = values_[v];
         if (!value.live || value.storage != int(v)) continue;
@@ -355,10 +357,10 @@ void Plan::place_buffers() {
             value.x = kept;
             kept += lines(value.floats * max_batch_);
         } else {
-            primal.push_back({value.floats * together, first[v], last[v], &value.x});
+            primal.push_back({value.floats * micro_, first[v], last[v], &value.x});
         }
         if (!value.tangent) continue;
-        tangent.push_back({value.floats * together, first[v], last[v], &value.x_dot});
+        tangent.push_back({value.floats * micro_, first[v], last[v], &value.x_dot});
         if (place_of[v] == v)  // time runs backwards
             cotangent.push_back({value.floats * micro_, -last_bar[v], -first_bar[v], &value.x_bar});
     }
@@ -388,9 +390,8 @@ void Plan::place_buffers() {
         }
     }
     // forward_jvp and predict need values and tangents together, vjp neither
-    const int64_t tangents = place(tangent), cotangents = place(cotangent);
-    lane_floats_ = std::max(tangents + place(primal), strip_ ? cotangents / micro_ * strip_ : 0);
-    scratch_floats_ = std::max(lanes * lane_floats_, cotangents);
+    const int64_t tangents = place(tangent);
+    lane_floats_ = lines(std::max(tangents + place(primal), place(cotangent)));
     for (Value& value : values_) {
         const Value& root = values_[size_t(value.storage)];
         value.kept = root.kept;
@@ -440,14 +441,13 @@ void Plan::set_parameters(const lqf_vector* parameters) {
 
 // ---- the three verbs --------------------------------------------------------------------------------------------------------------
 
-template <class Work>
-void Plan::each_strip(const Work& work) {
-    if (!strip_) {
-        for (int first = 0; first < images_; first += micro_) work(first, micro_batch_at(first));
+void Plan::each_batch(int most, const std::function<void(int, int)>& work) {
+    if (lanes_ == 1) {
+        for (int first = 0; first < images_; first += most) work(first, std::min(most, images_ - first));
         return;
     }
-    const int64_t threads = engine_->threads.count(), strips = (images_ + strip_ - 1) / strip_;
-    const int64_t tasks = std::min<int64_t>(images_, (strips + threads - 1) / threads * threads);
+    const int64_t batches = (images_ + most - 1) / most;
+    const int64_t tasks = std::min<int64_t>(images_, (batches + lanes_ - 1) / lanes_ * lanes_);
     engine_->threads.each(tasks, [&](int64_t task, int) {
         const int first = int(images_ * task / tasks), last = int(images_ * (task + 1) / tasks);
         work(first, last - first);
@@ -522,7 +522,7 @@ void Plan::forward_on_device(const float* images, int n) {
                   "batch_norm \"%s\": one value a channel has no variance; give more images", step.name.c_str());
     images_ = n;
     replay(kForward, images, nullptr, nullptr, [&] {
-        each_strip([&](int first, int m) {
+        each_batch(micro_, [&](int first, int m) {
             import_images(images, first, m);
             for (const Step& step : steps_) forward_step(step, first, m);
         });
@@ -612,7 +612,7 @@ void Plan::jvp(const lqf_vector* delta, float* out) {
     const float* packs = to_pack(delta);
     replay(kJvp, packs, nullptr, out, [&] {
         if (packs) pack(packs);
-        each_strip([&](int first, int m) {
+        each_batch(micro_, [&](int first, int m) {
             for (const Step& step : steps_) jvp_step(step, first, m);
             export_change(m, out + int64_t(first) * classes());
         });
@@ -620,20 +620,20 @@ void Plan::jvp(const lqf_vector* delta, float* out) {
     packed_delta_ = delta->revision;
 }
 
-void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at, size_t last, int room) {
+void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at, size_t last) {
     if (!values_.back().tangent) return;
     Threads& threads = engine_->threads;
-    ops_.import_cotangent(threads, m, classes(), cotangent, x_bar(values_.back(), room));
+    ops_.import_cotangent(threads, m, classes(), cotangent, scratch(values_.back().x_bar));
     for (size_t i = steps_.size(); i-- > last;) {
         const Step* step = &steps_[i];
         const Value &in = values_[size_t(step->in0)], &y = values_[size_t(step->out)];
         if (!y.tangent) continue;
-        float* y_bar = x_bar(y, room);
-        float* in_bar = in.tangent && i > last ? x_bar(in, room) : nullptr;
+        float* y_bar = scratch(y.x_bar);
+        float* in_bar = in.tangent && i > last ? scratch(in.x_bar) : nullptr;
         // the cotangent of an add's input is the add's own
         auto pass_on = [&](int value, bool accumulate) {
             if (!values_[size_t(value)].tangent) return;
-            float* bar = x_bar(values_[size_t(value)], room);
+            float* bar = scratch(values_[size_t(value)].x_bar);
             if (bar == y_bar) return;  // it is there
             if (accumulate)
                 ops_.add(threads, y.floats * m, bar, y_bar, bar);
@@ -682,46 +682,20 @@ void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at, s
     }
 }
 
-void Plan::add_gradient(const Step& step, const Conv2d& conv, const float* x, const float* y_bar, float* gradient) {
-    ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, gradient + step.node.weight_offset,
-                      gradient + step.node.bias_offset, 0);
-}
-
-// Strips follow one another from step to step: each adds to the gradient of a layer when the one before has.
-void Plan::vjp_by_strips(const float* cotangent, float* gradient) {
-    struct Abandoned {};
-    std::atomic<bool> failed{false};
-    for (size_t i = 0; i < steps_.size(); i++) added_[i] = 0;
-    each_strip([&](int first, int m) {
-        try {
-            reverse(
-                first, m, cotangent + int64_t(first) * classes(),
-                [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
-                    std::atomic<int>& added = added_[size_t(&step - steps_.data())];
-                    Threads::wait_for([&] { return added == first || failed; });
-                    if (failed) throw Abandoned();
-                    add_gradient(step, conv, x, y_bar, gradient);
-                    added = first + m;
-                },
-                0, strip_);
-        } catch (const Abandoned&) {  // another strip's failure is the one to tell
-        } catch (...) {
-            failed = true;
-            throw;
-        }
-    });
-}
-
+// A layer takes the gradients of images in their order: who walks back beside others waits there for those before it.
 void Plan::vjp(const float* cotangent, float* gradient) {
     replay(kVjp, cotangent, nullptr, gradient, [&] {
-        if (strip_)
-            vjp_by_strips(cotangent, gradient);
-        else
-            for (int first = 0; first < images_; first += micro_)
-                reverse(first, micro_batch_at(first), cotangent + int64_t(first) * classes(),
-                        [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
-                            add_gradient(step, conv, x, y_bar, gradient);
-                        });
+        for (size_t i = 0; i < steps_.size(); i++) added_[i] = 0;
+        each_batch(micro_, [&](int first, int m) {
+            reverse(first, m, cotangent + int64_t(first) * classes(),
+                    [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
+                        std::atomic<int>& added = added_[size_t(&step - steps_.data())];
+                        engine_->threads.wait_for([&] { return added == first; });
+                        ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, gradient + step.node.weight_offset,
+                                          gradient + step.node.bias_offset, 0);
+                        added = first + m;
+                    });
+        });
         for (const Step& step : steps_) {
             if (!is_norm(step) || !step.node.linearised) continue;
             ops_.axpy(engine_->threads, step.norm.c, 1.0f, statistics_of(step, 2), gradient + step.node.weight_offset);
@@ -757,9 +731,13 @@ void Plan::jacobian(float* rows, int64_t parameter, int64_t length, int classes)
                step.node.weight_offset < parameter + length;
     };
     const auto last = std::find_if(steps_.begin(), steps_.end(), wanted);
-    auto row_of = [&](int c, int image) { return rows + (int64_t(image) * classes + c) * length; };
-    auto walk = [&](int c, int first, int m, int room) {
-        float* row = row_of(c, first) - parameter;  // the next image's is classes rows further
+    auto clear = [&](int64_t row, int64_t count) {
+        ops_.fill(engine_->threads, count * length, 0.0f, rows + row * length);
+    };
+    if (last == steps_.end()) return clear(0, int64_t(images_) * classes);
+    auto row_of = [&](int c, int image) { return int64_t(image) * classes + c; };
+    auto walk = [&](int c, int first, int m) {
+        float* row = rows + row_of(c, first) * length - parameter;  // the next image's is classes rows further
         reverse(
             first, m, unit_cotangents(c),
             [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
@@ -767,24 +745,26 @@ void Plan::jacobian(float* rows, int64_t parameter, int64_t length, int classes)
                     ops_.conv2d_vjp_w(engine_->threads, conv, x, y_bar, row + step.node.weight_offset,
                                       row + step.node.bias_offset, classes * length);
             },
-            size_t(last - steps_.begin()), room);
+            size_t(last - steps_.begin()));
     };
-    if (strip_ && last != steps_.end()) {
-        each_strip([&](int first, int m) {
+    if (!engine_->queue) {
+        each_batch(micro_, [&](int first, int m) {
             for (int c = 0; c < classes; c++) {
-                for (int i = 0; i < m; i++) ops_.fill(engine_->threads, length, 0.0f, row_of(c, first + i));
-                walk(c, first, m, strip_);
+                for (int i = 0; i < m; i++) clear(row_of(c, first + i), 1);  // while a cache has it
+                walk(c, first, m);
             }
         });
         return;
     }
     const int batches = (images_ + micro_ - 1) / micro_;
-    const int64_t walks = last == steps_.end() ? 0 : int64_t(classes) * batches;
-    for (int64_t begin = 0; begin == 0 || begin < walks; begin += Replays::kMostWalks) {
+    const int64_t walks = int64_t(classes) * batches;
+    for (int64_t begin = 0; begin < walks; begin += Replays::kMostWalks) {
         auto work = [&] {
-            if (begin == 0) ops_.fill(engine_->threads, int64_t(images_) * classes * length, 0.0f, rows);
-            for (int64_t i = begin; i < std::min(begin + Replays::kMostWalks, walks); i++)
-                walk(int(i / batches), int(i % batches) * micro_, micro_batch_at(int(i % batches) * micro_), micro_);
+            if (begin == 0) clear(0, int64_t(images_) * classes);
+            for (int64_t i = begin; i < std::min(begin + Replays::kMostWalks, walks); i++) {
+                const int first = int(i % batches) * micro_;
+                walk(int(i / batches), first, std::min(micro_, images_ - first));
+            }
         };
         if (walks <= Replays::kMost * Replays::kMostWalks)
             replay(kJacobian, nullptr, nullptr, rows, work, begin, parameter, length, classes);
@@ -801,7 +781,7 @@ void Plan::forward_with_jvp(Verb verb, const lqf_vector* delta, const float* ima
     images_ = n;
     replay(verb, images, packs, out, [&] {
         if (packs) pack(packs);
-        each_strip([&](int first, int m) {
+        each_batch(micro_, [&](int first, int m) {
             import_images(images, first, m);
             for (const Step& step : steps_) step_with_jvp(step, first, m);
             arrived(first, m);
@@ -885,8 +865,9 @@ void Plan::each_input(const std::function<void(const Step&, const Conv2d&, const
 }
 
 std::string Plan::describe() const {
-    std::string text = format("%d images at most, %d at a time; keeps %.2f MB, shares %.2f MB of scratch; %s\n",
-                              max_batch_, micro_, double(own_bytes()) / 1e6, double(shared_bytes()) / 1e6, ops_.name);
+    std::string text = format("%d images at most, %d at a time%s; keeps %.2f MB, shares %.2f MB of scratch; %s\n",
+                              max_batch_, micro_, lanes_ > 1 ? format(" on each of %d threads", lanes_).c_str() : "",
+                              double(own_bytes()) / 1e6, double(shared_bytes()) / 1e6, ops_.name);
     std::vector<std::pair<int, std::string>> lines;  // by node
     auto add = [&](const Step& step, const std::string& rest) {
         const Value &in = values_[size_t(step.in0)], &out = values_[size_t(step.out)];

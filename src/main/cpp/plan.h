@@ -69,12 +69,14 @@ public:
     void predict(const lqf_vector* delta, const float* images, int n, float* scores);
     void predict_on_device(const lqf_vector* delta, const float* images, int n, float* scores);
 
+    // Calls work(first, n) for all images of the last forward, at most so many at a time: in order, or on a processor's threads side by
+    // side, begun in order.
+    void each_batch(int most, const std::function<void(int first, int n)>& work);
+
     // Walks back from cotangent [n, C] of images first ... first + n - 1 of the last forward, n <= micro_batch(); at every linearised
     // conv2d calls at(step, conv, x, y_bar). The walk ends at steps()[last], which has weights.
     using AtConv = std::function<void(const Step&, const Conv2d&, const float* x, const float* y_bar)>;
-    void reverse(int first, int n, const float* cotangent, const AtConv& at, size_t last = 0) {
-        reverse(first, n, cotangent, at, last, micro_);
-    }
+    void reverse(int first, int n, const float* cotangent, const AtConv& at, size_t last = 0);
 
     // Cotangents for reverse, on the device: e_c of each of up to micro_batch() images.
     const float* unit_cotangents(int c) const { return units_.as<float>() + classes() - 1 - c; }
@@ -87,6 +89,7 @@ public:
     const std::vector<Step>& steps() const { return steps_; }
     int max_batch() const { return max_batch_; }
     int micro_batch() const { return micro_; }
+    int lanes() const { return lanes_; }
     int images() const { return images_; }          // of the last forward; 0 before
     int64_t identity() const { return identity_; }  // no other plan ever has it
     int64_t image_floats() const { return int64_t(values_[0].c) * values_[0].h * values_[0].w; }
@@ -97,12 +100,12 @@ public:
         return int64_t(kept_.bytes() + weights_.bytes() + deltas_.bytes() + argmax_.bytes() + statistics_.bytes() +
                        scores_.bytes() + units_.bytes());
     }
-    int64_t shared_bytes() const { return scratch_floats_ * int64_t(sizeof(float)); }
+    int64_t shared_bytes() const { return lanes_ * lane_floats_ * int64_t(sizeof(float)); }
     std::string describe() const;
 
 private:
-    int micro_for(int64_t widest, int max_batch) const;
-    int strip_for(int64_t widest) const;
+    int shared_micro(int64_t widest) const;
+    int own_micro(int64_t widest) const;
     void check_node(const lqf_node& node, int index) const;
     Step step_of(const lqf_node& node, int index, const std::string& name);
     void drop_dead_steps();
@@ -134,23 +137,13 @@ private:
     void export_change(int m, float* out);  // J delta of the images that arrived; zeros where nothing moves
     Epilogue epilogue(const Step& step, int first) const;
 
-    // With room for the cotangents of so many images.
-    void reverse(int first, int n, const float* cotangent, const AtConv& at, size_t last, int room);
-    void vjp_by_strips(const float* cotangent, float* gradient);
-    void add_gradient(const Step& step, const Conv2d& conv, const float* x, const float* y_bar, float* gradient);
-
-    template <class Work>
-    void each_strip(const Work& work);  // void work(int first, int m), for all images of the last forward
-    int micro_batch_at(int first) const { return std::min(micro_, images_ - first); }
     float* x(int value, int first) const;  // the value of images first ... in the kept or shared buffer
     float* statistics_of(const Step& step, int row) const {
         return statistics_.as<float>() + step.statistics + int64_t(row) * step.norm.c;
     }
     float* scratch(int64_t offset) const {
-        return engine_->scratch.as<float>() + (strip_ ? Threads::current() * lane_floats_ : 0) + offset;
+        return engine_->scratch.as<float>() + Threads::current() * lane_floats_ + offset;
     }
-    // Where cotangents have room for strips, places are the same but for the scale.
-    float* x_bar(const Value& v, int room) const { return scratch(room == micro_ ? v.x_bar : v.x_bar / micro_ * room); }
     const float* x_dot(int value) const;  // null if it has no tangent
     const float* w0(const Step& step) const { return weights_.as<float>() + step.w0; }
     const float* delta_of(const Step& step) const {
@@ -166,15 +159,16 @@ private:
     int64_t parameters_;
     int max_batch_;
     int micro_;  // images that go through the network together: their values stay in cache; with batch_norm all of them
-    int strip_ = 0;  // images that a thread takes to and fro alone, in its own cache; 0: all threads take a micro-batch
+    int lanes_ =
+        1;  // threads that take a micro-batch to and fro alone, each in its own cache; 1: all threads share one
     int images_ = 0;
-    int64_t scratch_floats_ = 0, lane_floats_ = 0;  // shared with other plans; of a strip
+    int64_t lane_floats_ = 0;  // of scratch, which other plans share
     Memory kept_, weights_, deltas_, argmax_, statistics_;
     int64_t packed_delta_ = 0;                   // revision of the vector in deltas_
     Memory scores_;                              // of predict: f(x; w0) and J delta, [2, max_batch, C]
     Memory units_;                               // [micro_batch + 1, C], a one at the end of each row
     Replays replays_;                            // of all verbs
-    std::unique_ptr<std::atomic<int>[]> added_;  // of vjp by strips: the images whose gradients each step has added
+    std::unique_ptr<std::atomic<int>[]> added_;  // of vjp: the images whose gradients each step has added
 };
 
 }  // namespace lqf

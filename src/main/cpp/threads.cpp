@@ -11,32 +11,17 @@ namespace lqf {
 
 namespace {
 thread_local bool inside_task = false;
-
-void relax() {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
 }
 
 // Whether it became true before it is time to sleep. By the clock: a pause takes 10 to 50 nanoseconds, whatever the processor likes.
-// Lets other threads run meanwhile: where there are fewer processors than threads, the one that is waited for may be among them.
 template <class Condition>
-bool soon(const Condition& condition) {
+bool Threads::soon(const Condition& condition) {
     using Clock = std::chrono::steady_clock;
     constexpr auto kPatience = std::chrono::microseconds(150);
-    constexpr int kLooks = 64;  // at a time
-    for (const Clock::time_point end = Clock::now() + kPatience; Clock::now() < end;) {
-        for (int look = 0; look < kLooks; look++) {
-            if (condition()) return true;
-            relax();
-        }
-        std::this_thread::yield();
-    }
+    for (const Clock::time_point end = Clock::now() + kPatience; Clock::now() < end;)
+        if (look(condition)) return true;
     return false;
 }
-}  // namespace
 
 Threads::Threads(int count) : scratch_(size_t(count) + 1, nullptr), scratch_floats_(size_t(count) + 1, 0) {
     workers_.reserve(size_t(count - 1));
@@ -62,6 +47,7 @@ void Threads::each(int64_t tasks, Call call) {
     call_ = call;
     tasks_ = tasks;
     failure_ = nullptr;
+    failed_ = false;
     ahead_ = tasks;
     left_ = tasks;  // publishes all of the above
     wake_two();
@@ -79,11 +65,6 @@ void Threads::each(int64_t tasks, Call call) {
 thread_local int Threads::current_thread_ = 0;
 
 int Threads::sharing() const { return inside_task ? 1 : count(); }
-
-void Threads::pause() {
-    for (int i = 0; i < 16; i++) relax();
-    std::this_thread::yield();
-}
 
 void Threads::serve(int thread) {
     auto called = [this] { return stopping_ || left_ > 0; };
@@ -119,6 +100,7 @@ void Threads::drain(int thread) {
         } catch (...) {
             std::lock_guard<std::mutex> lock(mutex_);
             if (!failure_) failure_ = std::current_exception();
+            failed_ = true;
         }
         ended++;
         left = left_;

@@ -36,9 +36,11 @@ public:
     }
 
     // Waits, inside of a task, for what a task of a lower number does: one that has begun, then, and waits for none but lower ones.
+    // Ends the task where another one has failed: it may be that one.
     template <class Condition>
-    static void wait_for(const Condition& condition) {
-        while (!condition()) pause();
+    void wait_for(const Condition& condition) const {
+        while (!look(condition))
+            if (failed_) throw Abandoned();
     }
 
     // Scratch of one thread, at least floats long, 64-byte aligned; contents are lost at the next call for that thread.
@@ -51,8 +53,13 @@ private:
         const void* work;
         void (*run)(const void* work, int64_t task, int thread);
     };
+    struct Abandoned {};  // a task whose call has failed already
+
     void each(int64_t tasks, Call call);
-    static void pause();  // a little, and lets other threads run
+    template <class Condition>
+    static bool look(const Condition& condition);
+    template <class Condition>
+    static bool soon(const Condition& condition);
     void serve(int thread);
     void wake_two();
     void drain(int thread);
@@ -68,10 +75,28 @@ private:
     std::condition_variable wake_, done_;
     std::atomic<int> asleep_{0};  // workers; counted before they look for the last time
     std::atomic<bool> caller_asleep_{false}, stopping_{false};
-    std::exception_ptr failure_;
+    std::exception_ptr failure_;  // the first of a call
+    std::atomic<bool> failed_{false};
 
     static thread_local int current_thread_;  // of the task that runs here
 };
+
+// Looks for a little while whether it is true, then lets other threads run: where there are fewer processors than threads, the one that
+// is waited for may be among them.
+template <class Condition>
+bool Threads::look(const Condition& condition) {
+    constexpr int kLooks = 64;
+    for (int i = 0; i < kLooks; i++) {
+        if (condition()) return true;
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        asm volatile("yield");
+#endif
+    }
+    std::this_thread::yield();
+    return false;
+}
 
 }  // namespace lqf
 #endif

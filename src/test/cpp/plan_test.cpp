@@ -152,10 +152,31 @@ TEST_CASE("the bits do not depend on threads, splits or room for more images") {
     }
 }
 
-TEST_CASE("of many images each gets the bits that it has among few, and their gradient those of one thread") {
+namespace {
+// Both Kronecker factors of every layer by the images of the last forward.
+std::vector<double> factors_of(lqf_plan* plan) {
+    lqf_factors* factors;
+    OK(lqf_factors_create(plan, 0, &factors));
+    OK(lqf_factors_accumulate(factors, plan, 0, 1));
+    int32_t layers, input, output;
+    OK(lqf_factors_layers(factors, &layers));
+    std::vector<double> all;
+    for (int layer = 0; layer < layers; layer++) {
+        OK(lqf_factors_sides(factors, layer, &input, &output));
+        const size_t begin = all.size(), sides = size_t(input) * size_t(input);
+        all.resize(begin + sides + size_t(output) * size_t(output));
+        OK(lqf_factors_read(factors, layer, &all[begin], &all[begin + sides]));
+    }
+    lqf_factors_destroy(factors);
+    return all;
+}
+}  // namespace
+
+TEST_CASE("of many images each gets the bits that it has among few, and what they sum to those of one thread") {
     constexpr int kFew = 5, kMany = 200;  // more than the threads take at once
     std::vector<std::vector<float>> expected;
     std::map<int, std::vector<float>> gradients;  // by the number of images
+    std::map<int, std::vector<double>> factors;
     for (int threads : {1, 2, 3}) {
         CAPTURE(threads);
         Fixture f("cpu", threads);
@@ -183,6 +204,10 @@ TEST_CASE("of many images each gets the bits that it has among few, and their gr
             const auto sum = Fixture::read(gradient, parameters);
             if (gradients[n].empty()) gradients[n] = sum;
             CHECK(std::memcmp(sum.data(), gradients[n].data(), parameters * sizeof(float)) == 0);
+            const auto of_layers = factors_of(plan);
+            if (factors[n].empty()) factors[n] = of_layers;
+            CHECK(of_layers.size() > parameters);
+            CHECK(of_layers == factors[n]);
             OK(lqf_plan_jacobian(plan, rows, 0, 0, int64_t(parameters), kClasses));
             got.push_back(Fixture::read(rows, scores.size() * parameters));
             for (lqf_vector* v : {gradient, rows}) lqf_vector_destroy(v);

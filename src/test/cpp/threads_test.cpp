@@ -106,10 +106,30 @@ TEST_CASE("a task may wait for what tasks with lower numbers do, on more threads
         Threads threads(count);
         std::atomic<int64_t> turn{0};
         threads.each(kMost, [&](int64_t task, int) {
-            Threads::wait_for([&] { return turn == task; });
+            threads.wait_for([&] { return turn == task; });
             turn++;
         });
         CHECK(turn == kMost);
+    }
+}
+
+TEST_CASE("who waits for a task that fails ends with it, and the call throws what that one threw") {
+    for (int count : {1, 2, 3, 16}) {
+        CAPTURE(count);
+        Threads threads(count);
+        std::vector<int> runs(kMost);
+        for (int call = 0; call < 100; call++) {
+            std::atomic<int64_t> turn{0};
+            CHECK_THROWS_WITH_AS(threads.each(kMost,
+                                              [&](int64_t task, int) {
+                                                  threads.wait_for([&] { return turn == task; });
+                                                  if (task == 7) throw std::runtime_error("seven");
+                                                  turn++;
+                                              }),
+                                 "seven", std::runtime_error);
+            CHECK(turn == 7);
+            CHECK(each_once(threads, kMost, runs));
+        }
     }
 }
 

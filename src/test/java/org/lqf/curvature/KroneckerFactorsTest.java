@@ -305,7 +305,7 @@ class KroneckerFactorsTest {
       once.assertSameBits(Run.of(device, 3, sharing, trial, probes, N));
       once.assertSameBits(Run.of(device, 2, sharing, trial, probes, 1, 3, 1));
     }
-    Trial many = Trial.normal(net, 67, SEED); // a plan works on 64 at a time
+    Trial many = Trial.normal(net, 67, SEED); // a plan works on some at a time
     Run.of(device, 2, sharing, many, 0, 67)
         .assertSameBits(Run.of(device, 1, sharing, many, 0, 20, 47));
   }
