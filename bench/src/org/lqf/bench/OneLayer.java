@@ -77,7 +77,7 @@ public final class OneLayer implements AutoCloseable {
     outputs = engine.vector((long) IMAGES * plan.classes());
     gradient = engine.vector(w0.length);
     plan.forward(images, IMAGES);
-    limits = Limits.of(threads);
+    limits = Limits.of(device, threads);
   }
 
   private static float[] normal(Random random, int length) {

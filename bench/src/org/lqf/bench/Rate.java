@@ -8,8 +8,8 @@ import org.openjdk.jmh.annotations.State;
 
 /**
  * What JMH prints beside operations per second: the rate of useful work (GFLOP/s or GB/s) and its
- * share of the limit that was measured in the same run (1 is the limit; traffic that stays in
- * caches may exceed that of main memory).
+ * share of the CPU's limit that was measured in the same run (1 is the limit; traffic that stays in
+ * caches may exceed that of main memory); NaN for another device.
  */
 @State(Scope.Thread)
 @AuxCounters(AuxCounters.Type.OPERATIONS)
