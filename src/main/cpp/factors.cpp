@@ -28,7 +28,7 @@ struct Layer {
     Memory scratch;                    // of precondition
 };
 
-constexpr int64_t kGroupEntries = 8 << 20;  // of output factors that are summed at a time: 64 MB
+constexpr int64_t kGroupEntries = 8 << 20;  // of output factors that are summed at a time: 64 MB, or those of one image
 
 bool is_factored(const Step& step) {
     return (step.node.op == LQF_CONV2D || step.node.op == LQF_LINEAR) && step.node.linearised;
@@ -77,9 +77,9 @@ private:
     void reserve(Memory& memory, size_t bytes, const char* purpose);
     void draw_probes(const Plan& plan, int probes, uint64_t seed);
     void accumulate_inputs(Plan& plan);
-    double* sums() const { return sums_.as<double>() + Threads::current() * group_entries_; }
+    double* sums() const { return sums_.as<double>() + Threads::current() * group_ * gamma_entries_; }
     using Walk = std::function<void(int first, int n, const float* cotangent)>;
-    void accumulate_outputs(Plan& plan, int group, int probes, const Walk& walk);
+    void accumulate_outputs(Plan& plan, int probes, const Walk& walk);
     void walk_back(Plan& plan, int first, int n, const float* cotangent);
     double pi(const Layer& layer) const;
 
@@ -89,8 +89,8 @@ private:
     int64_t parameters_;
     bool reduce_;
     int64_t gamma_entries_ = 0;  // of all layers
-    Memory sums_;  // of accumulate: output factors of single images, [lanes, group, gamma_entries], double
-    int64_t group_entries_ = 0;  // of those of a lane
+    int group_ = 1, lanes_ = 1;  // of accumulate: images that are summed at a time, by so many threads side by side
+    Memory sums_;                // of accumulate: their output factors, [lanes, group, gamma_entries], double
     Memory probes_;              // of accumulate: Rademacher cotangents, [probes, n, C]
     Memory cotangent_;           // of accumulate: that of the walk that is replayed, [group, C]
     Replays accumulations_;
@@ -164,11 +164,11 @@ void Factors::accumulate(Plan& plan, int probes, uint64_t seed) {
 
 void Factors::add_images(Plan& plan, int probes, uint64_t seed) {
     const int n = plan.images(), passes = probes > 0 ? probes : plan.classes();
-    const int group = int(std::clamp<int64_t>(kGroupEntries / gamma_entries_, 1, plan.micro_batch()));
-    group_entries_ = group * gamma_entries_;
-    reserve(sums_, size_t(plan.lanes() * group_entries_) * sizeof(double), "output factors of single images");
+    lanes_ = plan.lanes() * gamma_entries_ <= kGroupEntries ? plan.lanes() : 1;
+    group_ = int(std::clamp<int64_t>(kGroupEntries / (lanes_ * gamma_entries_), 1, plan.micro_batch()));
+    reserve(sums_, size_t(lanes_ * group_ * gamma_entries_) * sizeof(double), "output factors of single images");
     if (probes > 0) draw_probes(plan, probes, seed);
-    const int64_t walks = int64_t(passes) * ((n + group - 1) / group);
+    const int64_t walks = int64_t(passes) * ((n + group_ - 1) / group_);
     Queue* queue = engine_->queue.get();
     auto replay = [&](const float* cotangent, int64_t part, const std::function<void()>& work) {
         accumulations_.run(
@@ -179,16 +179,16 @@ void Factors::add_images(Plan& plan, int probes, uint64_t seed) {
     if (!queue || walks <= Replays::kMostWalks) {
         replay(probes > 0 ? probes_.as<float>() : nullptr, 0, [&] {
             accumulate_inputs(plan);
-            accumulate_outputs(plan, group, probes,
+            accumulate_outputs(plan, probes,
                                [&](int first, int m, const float* cotangent) { walk_back(plan, first, m, cotangent); });
         });
         return;
     }
     // One walk of every group is captured and replayed for each pass, with the cotangent in a place that stays.
-    reserve(cotangent_, size_t(group) * size_t(plan.classes()) * sizeof(float), "a cotangent");
+    reserve(cotangent_, size_t(group_) * size_t(plan.classes()) * sizeof(float), "a cotangent");
     float* place = cotangent_.as<float>();
     accumulate_inputs(plan);
-    accumulate_outputs(plan, group, probes, [&](int first, int m, const float* cotangent) {
+    accumulate_outputs(plan, probes, [&](int first, int m, const float* cotangent) {
         ops_.copy(engine_->threads, int64_t(m) * plan.classes(), cotangent, place);
         replay(place, 1 + first, [&] { walk_back(plan, first, m, place); });
     });
@@ -217,10 +217,10 @@ void Factors::accumulate_inputs(Plan& plan) {
 }
 
 // The passes of one image are summed apart, then the images in order: the same bits however the images are split into batches.
-void Factors::accumulate_outputs(Plan& plan, int group, int probes, const Walk& walk) {
+void Factors::accumulate_outputs(Plan& plan, int probes, const Walk& walk) {
     const int classes = plan.classes(), passes = probes > 0 ? probes : classes;
     std::atomic<int> added{0};  // images
-    plan.each_batch(group, [&](int first, int n) {
+    plan.each_batch(group_, lanes_, [&](int first, int n) {
         set_zero(*engine_, n * gamma_entries_, sums());
         for (int pass = 0; pass < passes; pass++)
             walk(first, n,

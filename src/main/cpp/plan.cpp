@@ -391,7 +391,7 @@ void Plan::place_buffers() {
     }
     // forward_jvp and predict need values and tangents together, vjp neither
     const int64_t tangents = place(tangent);
-    lane_floats_ = lines(std::max(tangents + place(primal), place(cotangent)));
+    lane_floats_ = std::max(tangents + place(primal), place(cotangent));
     for (Value& value : values_) {
         const Value& root = values_[size_t(value.storage)];
         value.kept = root.kept;
@@ -441,13 +441,13 @@ void Plan::set_parameters(const lqf_vector* parameters) {
 
 // ---- the three verbs --------------------------------------------------------------------------------------------------------------
 
-void Plan::each_batch(int most, const std::function<void(int, int)>& work) {
-    if (lanes_ == 1) {
+void Plan::each_batch(int most, int lanes, const std::function<void(int, int)>& work) {
+    if (lanes == 1) {
         for (int first = 0; first < images_; first += most) work(first, std::min(most, images_ - first));
         return;
     }
     const int64_t batches = (images_ + most - 1) / most;
-    const int64_t tasks = std::min<int64_t>(images_, (batches + lanes_ - 1) / lanes_ * lanes_);
+    const int64_t tasks = std::min<int64_t>(images_, (batches + lanes - 1) / lanes * lanes);
     engine_->threads.each(tasks, [&](int64_t task, int) {
         const int first = int(images_ * task / tasks), last = int(images_ * (task + 1) / tasks);
         work(first, last - first);
@@ -522,7 +522,7 @@ void Plan::forward_on_device(const float* images, int n) {
                   "batch_norm \"%s\": one value a channel has no variance; give more images", step.name.c_str());
     images_ = n;
     replay(kForward, images, nullptr, nullptr, [&] {
-        each_batch(micro_, [&](int first, int m) {
+        each_batch(micro_, lanes_, [&](int first, int m) {
             import_images(images, first, m);
             for (const Step& step : steps_) forward_step(step, first, m);
         });
@@ -612,7 +612,7 @@ void Plan::jvp(const lqf_vector* delta, float* out) {
     const float* packs = to_pack(delta);
     replay(kJvp, packs, nullptr, out, [&] {
         if (packs) pack(packs);
-        each_batch(micro_, [&](int first, int m) {
+        each_batch(micro_, lanes_, [&](int first, int m) {
             for (const Step& step : steps_) jvp_step(step, first, m);
             export_change(m, out + int64_t(first) * classes());
         });
@@ -686,7 +686,7 @@ void Plan::reverse(int first, int m, const float* cotangent, const AtConv& at, s
 void Plan::vjp(const float* cotangent, float* gradient) {
     replay(kVjp, cotangent, nullptr, gradient, [&] {
         for (size_t i = 0; i < steps_.size(); i++) added_[i] = 0;
-        each_batch(micro_, [&](int first, int m) {
+        each_batch(micro_, lanes_, [&](int first, int m) {
             reverse(first, m, cotangent + int64_t(first) * classes(),
                     [&](const Step& step, const Conv2d& conv, const float* x, const float* y_bar) {
                         std::atomic<int>& added = added_[size_t(&step - steps_.data())];
@@ -748,7 +748,7 @@ void Plan::jacobian(float* rows, int64_t parameter, int64_t length, int classes)
             size_t(last - steps_.begin()));
     };
     if (!engine_->queue) {
-        each_batch(micro_, [&](int first, int m) {
+        each_batch(micro_, lanes_, [&](int first, int m) {
             for (int c = 0; c < classes; c++) {
                 for (int i = 0; i < m; i++) clear(row_of(c, first + i), 1);  // while a cache has it
                 walk(c, first, m);
@@ -781,7 +781,7 @@ void Plan::forward_with_jvp(Verb verb, const lqf_vector* delta, const float* ima
     images_ = n;
     replay(verb, images, packs, out, [&] {
         if (packs) pack(packs);
-        each_batch(micro_, [&](int first, int m) {
+        each_batch(micro_, lanes_, [&](int first, int m) {
             import_images(images, first, m);
             for (const Step& step : steps_) step_with_jvp(step, first, m);
             arrived(first, m);

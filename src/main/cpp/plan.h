@@ -69,9 +69,9 @@ public:
     void predict(const lqf_vector* delta, const float* images, int n, float* scores);
     void predict_on_device(const lqf_vector* delta, const float* images, int n, float* scores);
 
-    // Calls work(first, n) for all images of the last forward, at most so many at a time: in order, or on a processor's threads side by
-    // side, begun in order.
-    void each_batch(int most, const std::function<void(int first, int n)>& work);
+    // Calls work(first, n) for all images of the last forward, at most so many at a time: in order, or with lanes(), if they are more than
+    // one, by threads side by side, begun in order.
+    void each_batch(int most, int lanes, const std::function<void(int first, int n)>& work);
 
     // Walks back from cotangent [n, C] of images first ... first + n - 1 of the last forward, n <= micro_batch(); at every linearised
     // conv2d calls at(step, conv, x, y_bar). The walk ends at steps()[last], which has weights.

@@ -36,7 +36,7 @@ public:
     }
 
     // Waits, inside of a task, for what a task of a lower number does: one that has begun, then, and waits for none but lower ones.
-    // Ends the task where another one has failed: it may be that one.
+    // Ends the task where another one has failed: it may be that one. Outside of tasks there is nothing to wait for: it has to be true.
     template <class Condition>
     void wait_for(const Condition& condition) const {
         while (!look(condition))

@@ -233,7 +233,8 @@ struct Loop {
     const size_t parameters = size_t(e.network.parameters);
     lqf_vector *w0 = e.vector(normals(parameters, 1)), *delta = e.vector(normals(parameters, 2)),
                *out = e.vector(Floats(kMany * kClasses)), *gradient = e.vector(Floats(parameters)),
-               *step = e.vector(Floats(parameters)), *rows = e.vector(Floats(kMany * kClasses * parameters));
+               *step = e.vector(Floats(parameters)), *rows = e.vector(Floats(kMany * kClasses * parameters)),
+               *there = e.vector(normals(kMany * kImage, 5));
     lqf_plan* plan = nullptr;
     lqf_factors *factors = nullptr, *growing = nullptr;  // inverted once; never
     const Floats a = normals(kMany * kImage, 3), b = normals(kMany * kImage, 4);
@@ -251,7 +252,7 @@ struct Loop {
     ~Loop() {
         lqf_plan_destroy(plan);
         for (lqf_factors* f : {factors, growing}) lqf_factors_destroy(f);
-        for (lqf_vector* v : {w0, delta, out, gradient, step, rows}) lqf_vector_destroy(v);
+        for (lqf_vector* v : {w0, delta, out, gradient, step, rows, there}) lqf_vector_destroy(v);
     }
     Loop(const Loop&) = delete;
 
@@ -370,6 +371,7 @@ TEST_CASE("what was done before is replayed: no launch from the host and no allo
         for (int i = 0; i < 2; i++) {
             OK(lqf_plan_predict(loop.plan, loop.delta, loop.b.data(), kMany, loop.scores.data()));
             OK(lqf_plan_forward_jvp(loop.plan, loop.b.data(), kMany, loop.delta, loop.out));
+            OK(lqf_plan_forward_jvp_vector(loop.plan, loop.there, kMany, loop.delta, loop.out));
         }
     };
     calls();
@@ -379,7 +381,7 @@ TEST_CASE("what was done before is replayed: no launch from the host and no allo
     const Queue::Counts after = loop.e.counts();
     CHECK(after.launches == before.launches);
     CHECK(after.allocations == before.allocations);
-    CHECK(after.graphs == before.graphs + 18);
+    CHECK(after.graphs == before.graphs + 20);
     CHECK(loop.e.bytes() == bytes);
 }
 

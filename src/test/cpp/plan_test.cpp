@@ -23,7 +23,7 @@ struct Fixture {
     lqf_vector *w0 = nullptr, *delta = nullptr;
     std::vector<float> images, weights, direction;
 
-    explicit Fixture(const char* device, int threads = 1) {
+    explicit Fixture(const char* device, int threads = 1, Network of = {}) : network(std::move(of)) {
         OK(lqf_engine_open(device, threads, 2, &engine));
         std::mt19937 random(7);
         std::normal_distribution<float> normal;
@@ -170,13 +170,39 @@ std::vector<double> factors_of(lqf_plan* plan) {
     lqf_factors_destroy(factors);
     return all;
 }
-}  // namespace
 
-TEST_CASE("of many images each gets the bits that it has among few, and what they sum to those of one thread") {
-    constexpr int kFew = 5, kMany = 200;  // more than the threads take at once
-    std::vector<std::vector<float>> expected;
+void sums_have_the_bits_of_one_thread(const Network& network, int many) {
     std::map<int, std::vector<float>> gradients;  // by the number of images
     std::map<int, std::vector<double>> factors;
+    for (int threads : {1, 2, 3, 16}) {
+        CAPTURE(threads);
+        Fixture f("cpu", threads, network);
+        for (int n : {5, many}) {
+            std::mt19937 random(8);
+            std::normal_distribution<float> normal;
+            std::vector<float> images(size_t(n) * kImage), cotangent(size_t(n) * kClasses);
+            for (std::vector<float>* values : {&images, &cotangent})
+                for (float& value : *values) value = normal(random);
+            lqf_plan* plan = f.compile(n);
+            lqf_vector *bar = f.vector(cotangent), *gradient = f.vector(std::vector<float>(f.weights.size()));
+            OK(lqf_plan_forward(plan, images.data(), n));
+            OK(lqf_plan_vjp(plan, bar, gradient));
+            const auto sum = Fixture::read(gradient, f.weights.size());
+            const auto of_layers = factors_of(plan);
+            if (threads == 1) gradients[n] = sum, factors[n] = of_layers;
+            CHECK(of_layers.size() > sum.size());
+            CHECK(std::memcmp(sum.data(), gradients[n].data(), sum.size() * sizeof(float)) == 0);
+            CHECK(of_layers == factors[n]);
+            for (lqf_vector* v : {bar, gradient}) lqf_vector_destroy(v);
+            lqf_plan_destroy(plan);
+        }
+    }
+}
+}  // namespace
+
+TEST_CASE("of many images each gets the bits that it has among few") {
+    constexpr int kFew = 5, kMany = 200;  // more than the threads take at once
+    std::vector<std::vector<float>> expected;
     for (int threads : {1, 2, 3}) {
         CAPTURE(threads);
         Fixture f("cpu", threads);
@@ -198,19 +224,10 @@ TEST_CASE("of many images each gets the bits that it has among few, and what the
             OK(lqf_plan_outputs(plan, out));
             CHECK(Fixture::read(out, scores.size()) == got[0]);
             const size_t parameters = f.weights.size();
-            lqf_vector *gradient = f.vector(std::vector<float>(parameters)),
-                       *rows = f.vector(std::vector<float>(scores.size() * parameters, NAN));
-            OK(lqf_plan_vjp(plan, out, gradient));
-            const auto sum = Fixture::read(gradient, parameters);
-            if (gradients[n].empty()) gradients[n] = sum;
-            CHECK(std::memcmp(sum.data(), gradients[n].data(), parameters * sizeof(float)) == 0);
-            const auto of_layers = factors_of(plan);
-            if (factors[n].empty()) factors[n] = of_layers;
-            CHECK(of_layers.size() > parameters);
-            CHECK(of_layers == factors[n]);
+            lqf_vector* rows = f.vector(std::vector<float>(scores.size() * parameters, NAN));
             OK(lqf_plan_jacobian(plan, rows, 0, 0, int64_t(parameters), kClasses));
             got.push_back(Fixture::read(rows, scores.size() * parameters));
-            for (lqf_vector* v : {gradient, rows}) lqf_vector_destroy(v);
+            lqf_vector_destroy(rows);
             if (expected.empty()) expected = got;
             for (size_t verb = 0; verb < got.size(); verb++)
                 for (size_t i = 0; i < got[verb].size(); i += expected[verb].size())
@@ -220,6 +237,17 @@ TEST_CASE("of many images each gets the bits that it has among few, and what the
             lqf_plan_destroy(plan);
         }
     }
+}
+
+TEST_CASE("what many images sum to has the bits of one thread") {
+    sums_have_the_bits_of_one_thread({}, 200);
+    Network wide;  // of an output factor of 18 MB only some are summed side by side
+    wide.nodes.clear(), wide.names.clear(), wide.parameters = 0;
+    lqf_node linear = node(LQF_LINEAR, wide.add(node(LQF_GLOBAL_AVG_POOL, -1)));
+    linear.out_channels = 1500;
+    linear.input0 = wide.add(linear, 3), linear.out_channels = kClasses;
+    wide.add(linear, 1500);
+    sums_have_the_bits_of_one_thread(wide, 20);
 }
 
 TEST_CASE("frozen layers neither move nor get a gradient") {

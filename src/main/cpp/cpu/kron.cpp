@@ -239,7 +239,7 @@ void sum_patches(const Conv2d& c, const float* x, int block, double* sum) {
         for (int lane = 0; lane < std::min(kBlock, c.ic - block * kBlock); ++lane)
             sum[int64_t(block * kBlock + lane) * c.kh * c.kw + tap] = total[lane];
     }
-    sum[c.patch()] = double(c.oh) * c.ow;
+    if (block == 0) sum[c.patch()] = double(c.oh) * c.ow;
 }
 
 // g += sums of the batch.

@@ -135,8 +135,11 @@ class PlanTest {
       assertTrue(plan.forwards() > forwards);
       plan.vjp(bar, gradient);
       assertArrayEquals(verbs.vjp(), widen(gradient.toArray()), "it keeps what vjp needs");
+      float[] others = Trial.normal(net, N, SEED + 3).images();
+      plan.forward(others, N);
       plan.forwardJvp(direct, N, delta, out.fill(7));
       assertArrayEquals(values, out.toArray());
+      plan.forward(others, N);
       plan.forwardJvp(there, N, delta, out.fill(7));
       assertArrayEquals(values, out.toArray());
       plan.outputs(out);
