@@ -199,8 +199,8 @@ struct Ops {
     // rows of a become eigenvectors, values [side] ascending; 0 or LAPACK info
     int64_t (*eigen)(Threads&, int64_t side, double* a, double* values);
 
-    bool nests =
-        false;  // the ops of forward, jvp and vjp, fill, kron_output and add_doubles may be called by tasks of their Threads
+    // The ops of forward, jvp and vjp, fill, kron_output and add_doubles may be called by tasks of their Threads.
+    bool nests = false;
 };
 
 const Ops& reference_ops();
