@@ -159,8 +159,7 @@ private:
     int64_t parameters_;
     int max_batch_;
     int micro_;  // images that go through the network together: their values stay in cache; with batch_norm all of them
-    int lanes_ =
-        1;  // threads that take a micro-batch to and fro alone, each in its own cache; 1: all threads share one
+    int lanes_ = 1;  // threads that take a micro-batch to and fro alone, each in its cache; 1: all share one
     int images_ = 0;
     int64_t lane_floats_ = 0;  // of scratch, which other plans share
     Memory kept_, weights_, deltas_, argmax_, statistics_;

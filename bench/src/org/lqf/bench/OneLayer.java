@@ -80,7 +80,7 @@ public final class OneLayer implements AutoCloseable {
     limits = Limits.of(device, threads);
   }
 
-  private static float[] normal(Random random, int length) {
+  static float[] normal(Random random, int length) {
     float[] values = new float[length];
     for (int i = 0; i < length; i++) {
       values[i] = (float) random.nextGaussian();

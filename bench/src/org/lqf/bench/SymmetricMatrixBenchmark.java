@@ -59,19 +59,11 @@ public class SymmetricMatrixBenchmark {
     LayerShape s = LayerShape.of(shape);
     length = s.out() * s.channels() * s.kernel() * s.kernel();
     engine = Engine.open(backend, threads);
-    a = engine.vector(normal(1));
-    b = engine.vector(normal(2));
+    Random random = new Random(1);
+    a = engine.vector(OneLayer.normal(random, rows * length));
+    b = engine.vector(OneLayer.normal(random, rows * length));
     matrix = engine.matrix(2 * rows);
     limit = Limits.of(backend, threads).gigaflops();
-  }
-
-  private float[] normal(int seed) {
-    Random random = new Random(seed);
-    float[] values = new float[Math.multiplyExact(rows, length)];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (float) random.nextGaussian();
-    }
-    return values;
   }
 
   @Benchmark
