@@ -246,7 +246,8 @@ private:
             for (int e = 0; e < elements(); ++e)
                 outer_sum(k_, {0, 1}, order.tiles_of(e), {v + e * v_element, 0, tile}, channels,
                           {q + e * v_element, 0, tile}, kBlock, part.blocks, u + e * u_element, u_block, first == 0,
-                          next < order.rows ? next_plane(part, image, next, e) : next_plane(part, image + 1, 0, e));
+                          next < order.rows ? next_strip(part, image, next, std::min(some_rows, order.rows - next), e)
+                                            : next_strip(part, image + 1, 0, std::min(some_rows, order.rows), e));
         }
         for (int i = 0; i < part.in_blocks; ++i)
             for (int b = 0; b < part.blocks; ++b)
@@ -254,16 +255,22 @@ private:
                                             this->channels(part.in_block + i), fresh, sum + held(b, i));
     }
 
-    // Where the next strip's inputs and cotangents are: a plane an element of the tiles, null after the last one.
-    const float* next_plane(const Part& part, int image, int row, int element) const {
+    // What the products of an element fetch of the next strip's planes: inputs, but for the rows that it shares with the strip before, or cotangents.
+    const float* next_strip(const Part& part, int image, int row, int rows, int element) const {
         const WinogradTile& shape = kWinogradTiles[form_];
-        if (element < part.in_blocks)  // but those rows that it shares with the strip before
-            return x_ + image * in_.image + (part.in_block + element) * in_.block +
-                   (row * shape.step + shape.inputs - shape.step - c_.pad) * in_.row;
-        if (element < part.in_blocks + part.blocks)
-            return y_bar_ + image * out_.image + (part.out_block + element - part.in_blocks) * out_.block +
-                   row * shape.outputs * out_.row;
-        return nullptr;
+        if (image == out_.n) return nullptr;
+        const int inputs = int(elements()) * part.in_blocks / (part.in_blocks + part.blocks);
+        if (element < inputs)
+            return share(x_ + image * in_.image + part.in_block * in_.block +
+                             (row * shape.step + shape.inputs - shape.step - c_.pad) * in_.row,
+                         in_.block, part.in_blocks, rows * shape.step * in_.row, element, inputs);
+        return share(y_bar_ + image * out_.image + part.out_block * out_.block + row * shape.outputs * out_.row,
+                     out_.block, part.blocks, rows * shape.outputs * out_.row, element - inputs,
+                     int(elements()) - inputs);
+    }
+    // Where a part of the first floats of some planes begins.
+    static const float* share(const float* first, int64_t plane, int planes, int64_t floats, int part, int parts) {
+        return first + part * planes / parts * plane + part * planes % parts * floats / parts / kBlock * kBlock;
     }
 
     // Rows of tiles whose transforms are in the cache together. Their order shows in the bits, so threads must not show in it.

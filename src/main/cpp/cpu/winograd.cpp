@@ -262,10 +262,13 @@ private:
         return {first + part * planes / parts * plane + part * planes % parts * lines / parts * kBlock,
                 planes * lines / (int64_t(parts) * std::max(1, calls)) * kBlock};
     }
+    // Where an output ends with slopes that were found long ago, those are fetched: the output itself is where the layer before was.
     Ahead next_outputs(int output, int block, int blocks, int element, int calls) const {
+        const float *y = conv_.output[output].y, *mask = conv_.output[output].epilogue.mask;
         const int row = first_unit_ % order_.rows * kWinogradTiles[form_].outputs;
-        const float* first = conv_.output[output].y + first_unit_ / order_.rows * conv_.out.image +
-                             (first_block_ + block) * conv_.out.block + row * conv_.out.row;
+        const float* first = (mask && mask != conv_.output[0].y ? mask : y) +
+                             first_unit_ / order_.rows * conv_.out.image + (first_block_ + block) * conv_.out.block +
+                             row * conv_.out.row;
         const int64_t lines = int64_t(last_unit_ - first_unit_) * kWinogradTiles[form_].outputs * conv_.out.w;
         return ahead(first, conv_.out.block, blocks, lines, element, elements_, calls);
     }
