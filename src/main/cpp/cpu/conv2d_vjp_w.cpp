@@ -257,20 +257,16 @@ private:
 
     // What the products of an element fetch of the next strip's planes: inputs, but for the rows that it shares with the strip before, or cotangents.
     const float* next_strip(const Part& part, int image, int row, int rows, int element) const {
-        const WinogradTile& shape = kWinogradTiles[form_];
         if (image == out_.n) return nullptr;
-        const int inputs = int(elements()) * part.in_blocks / (part.in_blocks + part.blocks);
+        const WinogradTile& shape = kWinogradTiles[form_];
+        const int all = int(elements()), inputs = all * part.in_blocks / (part.in_blocks + part.blocks);
         if (element < inputs)
-            return share(x_ + image * in_.image + part.in_block * in_.block +
-                             (row * shape.step + shape.inputs - shape.step - c_.pad) * in_.row,
-                         in_.block, part.in_blocks, rows * shape.step * in_.row, element, inputs);
-        return share(y_bar_ + image * out_.image + part.out_block * out_.block + row * shape.outputs * out_.row,
-                     out_.block, part.blocks, rows * shape.outputs * out_.row, element - inputs,
-                     int(elements()) - inputs);
-    }
-    // Where a part of the first floats of some planes begins.
-    static const float* share(const float* first, int64_t plane, int planes, int64_t floats, int part, int parts) {
-        return first + part * planes / parts * plane + part * planes % parts * floats / parts / kBlock * kBlock;
+            return part_of_planes(x_ + image * in_.image + part.in_block * in_.block +
+                                      (row * shape.step + shape.inputs - shape.step - c_.pad) * in_.row,
+                                  in_.block, part.in_blocks, int64_t(rows) * shape.step * in_.w, element, inputs);
+        return part_of_planes(
+            y_bar_ + image * out_.image + part.out_block * out_.block + row * shape.outputs * out_.row, out_.block,
+            part.blocks, int64_t(rows) * shape.outputs * out_.w, element - inputs, all - inputs);
     }
 
     // Rows of tiles whose transforms are in the cache together. Their order shows in the bits, so threads must not show in it.

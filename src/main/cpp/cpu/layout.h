@@ -30,6 +30,11 @@ struct Planes {
     int blocks() const { return blocks_of(channels); }
 };
 
+// Where a part begins, if parts share out the first lines of some planes: whole planes, or shares of one.
+inline const float* part_of_planes(const float* first, int64_t plane, int planes, int64_t lines, int part, int parts) {
+    return first + part * planes / parts * plane + part * planes % parts * lines / parts * kBlock;
+}
+
 // The outputs o in [first, last) whose input o * stride + offset lies in [0, size), of count outputs.
 struct Range {
     int first, last;

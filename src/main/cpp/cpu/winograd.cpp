@@ -259,7 +259,7 @@ private:
     };
     // A part of the first lines of some planes.
     static Ahead ahead(const float* first, int64_t plane, int planes, int64_t lines, int part, int parts, int calls) {
-        return {first + part * planes / parts * plane + part * planes % parts * lines / parts * kBlock,
+        return {part_of_planes(first, plane, planes, lines, part, parts),
                 planes * lines / (int64_t(parts) * std::max(1, calls)) * kBlock};
     }
     // Where an output ends with slopes that were found long ago, those are fetched: the output itself is where the layer before was.
