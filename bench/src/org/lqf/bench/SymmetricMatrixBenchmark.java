@@ -60,8 +60,9 @@ public class SymmetricMatrixBenchmark {
     length = s.out() * s.channels() * s.kernel() * s.kernel();
     engine = Engine.open(backend, threads);
     Random random = new Random(1);
-    a = engine.vector(OneLayer.normal(random, rows * length));
-    b = engine.vector(OneLayer.normal(random, rows * length));
+    int floats = Math.multiplyExact(rows, length);
+    a = engine.vector(OneLayer.normal(random, floats));
+    b = engine.vector(OneLayer.normal(random, floats));
     matrix = engine.matrix(2 * rows);
     limit = Limits.of(backend, threads).gigaflops();
   }
